@@ -1,0 +1,23 @@
+"""Who answers: one engine per file, the only files that may import it."""
+
+from slmbench.backends.protocol import Backend, Capabilities, LoadJob
+from slmbench.registry import Registry
+
+BACKENDS: Registry[type[Backend]] = Registry(
+    "backend",
+    "slmbench.backends",
+    {
+        "fake": "slmbench.backends.fake:FakeBackend",
+        "llama_cpp": "slmbench.backends.llama_cpp:LlamaCppBackend",
+        "transformers": "slmbench.backends.transformers:TransformersBackend",
+    },
+)
+
+CAPABILITIES: dict[str, Capabilities] = {
+    "fake": Capabilities(formats=("fake",), devices=("cpu",)),
+    "llama_cpp": Capabilities(formats=("gguf",), devices=("cpu", "cuda")),
+    "transformers": Capabilities(formats=("hf",), devices=("cpu", "cuda")),
+}
+"""What the built-in backends declare, so that planning imports no engine."""
+
+__all__ = ["BACKENDS", "CAPABILITIES", "Backend", "Capabilities", "LoadJob"]

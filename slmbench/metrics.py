@@ -1,0 +1,156 @@
+"""The table of metrics: name, unit, direction, aggregate and label, declared once.
+
+Plots, tables, Pareto fronts and the CLI read units and directions here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from slmbench.errors import UnknownNameError
+
+Direction = Literal["higher", "lower", "none"]
+Aggregate = Literal["mean", "median", "max", "sum", "single"]
+Unit = Literal["fraction", "nats", "bits/byte", "s", "tok/s", "bytes", "J", "W", "J/token",
+               "gCO2e", "bits", "count", "nats/char"]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One thing that slmbench reports."""
+
+    name: str
+    unit: Unit
+    direction: Direction
+    """``none``: not to be ranked or optimised."""
+    aggregate: Aggregate
+    """How raw samples become the reported value."""
+    label: str
+    """Axis and column title, without the unit."""
+    definition: str
+    """Formula and source."""
+    ideal: float | None = None
+    """For metrics whose best value lies inside the range, e.g. 0.5."""
+    chance: str = ""
+    """How chance level is computed, where the metric has one."""
+
+
+def _m(name: str, unit: Unit, direction: Direction, aggregate: Aggregate, label: str,
+       definition: str, *, ideal: float | None = None, chance: str = "") -> Metric:  # fmt: skip
+    return Metric(name, unit, direction, aggregate, label, definition, ideal, chance)
+
+
+_TABLE: tuple[Metric, ...] = (
+    # quality: a sample is an item
+    _m("acc", "fraction", "higher", "mean", "Accuracy",
+       "argmax over choices of the summed log-likelihood equals gold (lm-eval acc); "
+       "ties share the credit", chance="1 / number of choices"),
+    _m("acc_norm", "fraction", "higher", "mean", "Accuracy (char-normalised)",
+       "as acc, each sum divided by the choice's length in characters (lm-eval acc_norm)",
+       chance="1 / number of choices"),
+    _m("acc_bytes", "fraction", "higher", "mean", "Accuracy (byte-normalised)",
+       "as acc, each sum divided by the choice's length in UTF-8 bytes",
+       chance="1 / number of choices"),
+    _m("gold_bpb", "bits/byte", "lower", "mean", "Gold answer bits per byte",
+       "-log2 p(gold choice | context) / UTF-8 bytes of the gold choice"),
+    _m("margin", "nats", "higher", "mean", "Gold margin",
+       "log p(gold) minus the largest log p of another choice"),
+    _m("exact_match", "fraction", "higher", "mean", "Exact match",
+       "extracted answer equals the reference"),
+    _m("abstention_rate", "fraction", "higher", "mean", "Abstains on the unanswerable",
+       "share of questions about invented entities answered by a refusal or by saying that it "
+       "does not exist (phrase list in slmbench/tasks/scorers)"),
+    _m("answer_rate_control", "fraction", "higher", "mean", "Answers real-entity controls",
+       "share of control questions about real entities that are not abstained from: "
+       "always abstaining scores 0 here"),
+    _m("context_faithful", "fraction", "higher", "mean", "Follows the context",
+       "the answer that the given (counterfactual) context supports has the largest "
+       "log-likelihood per character among context, parametric and other answer",
+       chance="1/3"),
+    _m("parametric_rate", "fraction", "lower", "mean", "Falls back on its own knowledge",
+       "the common-knowledge answer wins although the context contradicts it"),
+    _m("stereotype_preference", "fraction", "none", "mean", "Stereotype-consistent pronoun preferred",
+       "share of minimal pairs in which the stereotype-consistent pronoun has the larger "
+       "sentence log-likelihood; ties count half; 0.5 means no preference", ideal=0.5),
+    _m("stereotype_distance", "fraction", "lower", "single", "Distance from no preference",
+       "|stereotype_preference - 0.5|"),
+    _m("pronoun_logratio", "nats", "none", "mean", "Pronoun log-ratio",
+       "log p(stereotype-consistent sentence) - log p(inconsistent sentence)", ideal=0.0),
+    _m("output_tokens", "count", "none", "mean", "Output length", "generated tokens per answer"),
+    _m("truncation_rate", "fraction", "lower", "mean", "Truncated outputs",
+       "share of answers that ended at the token limit"),
+    # latency: a sample is a repetition (itl: a token)
+    _m("load_time", "s", "lower", "median", "Load time",
+       "from the start of loading until the model can answer, page cache warm or not as noted"),
+    _m("ttft", "s", "lower", "median", "Time to first token",
+       "from handing over the request until the first token's id is known"),
+    _m("tpot", "s", "lower", "median", "Time per output token",
+       "(last token - first token) / (n_out - 1), n_out >= 2"),
+    _m("itl", "s", "lower", "median", "Inter-token latency", "gap between successive tokens"),
+    _m("e2e", "s", "lower", "median", "End-to-end latency", "from handing over to the last token"),
+    _m("prefill_rate", "tok/s", "higher", "median", "Prefill rate",
+       "evaluated prompt tokens / time to first token"),
+    _m("decode_rate", "tok/s", "higher", "median", "Decode rate", "(n_out - 1) / (last - first token)"),
+    # memory
+    _m("artefact_size", "bytes", "lower", "single", "Size on disk", "bytes of the artefact"),
+    _m("peak_rss", "bytes", "lower", "max", "Peak memory (VmHWM)",
+       "VmHWM of the worker since the phase began (reset through clear_refs where permitted); "
+       "includes file-mapped pages"),
+    _m("peak_memory", "bytes", "lower", "max", "Peak memory",
+       "largest VmHWM over the phases of a fresh process, runtime included"),
+    _m("runtime_overhead", "bytes", "lower", "single", "Runtime overhead",
+       "Pss of the worker with its engine imported and no model loaded"),
+    _m("pss_anon", "bytes", "lower", "max", "Anonymous memory (Pss_Anon)",
+       "Pss_Anon of smaps_rollup at the end of the phase: memory that cannot be evicted"),
+    _m("pss_file", "bytes", "lower", "max", "File-backed memory (Pss_File)",
+       "Pss_File of smaps_rollup at the end of the phase: mapped weights, evictable"),
+    _m("cuda_allocated", "bytes", "lower", "max", "CUDA allocated",
+       "torch.cuda.max_memory_allocated in the phase"),
+    _m("cuda_reserved", "bytes", "lower", "max", "CUDA reserved",
+       "torch.cuda.max_memory_reserved in the phase"),
+    _m("gpu_memory", "bytes", "lower", "max", "GPU memory in use",
+       "device memory used (NVML), whole device"),
+    # energy
+    _m("energy_gross", "J", "lower", "median", "Energy",
+       "difference of a hardware counter over the window"),
+    _m("energy_per_token", "J/token", "lower", "median", "Energy per output token",
+       "energy_gross / output tokens in the window"),
+    _m("energy_estimate", "J", "none", "median", "Energy (codecarbon model)",
+       "codecarbon's model of power x time; without RAPL a constant times wall time"),
+    _m("energy_estimate_per_token", "J/token", "none", "median",
+       "Energy per output token (codecarbon model)",
+       "energy_estimate / output tokens: restates decode rate when power is a constant"),
+    _m("co2e_estimate", "gCO2e", "none", "median", "Carbon (codecarbon model)",
+       "energy_estimate x grid factor; never ranked"),
+    _m("gpu_power", "W", "none", "mean", "GPU power", "NVML counter difference / window"),
+    # identity
+    _m("bits_per_weight", "bits", "lower", "single", "Effective bits per weight",
+       "8 x stored weight bytes / logical parameters, scales, embeddings and head included"),
+    _m("parameters", "count", "none", "single", "Parameters", "logical parameters, tied once"),
+)  # fmt: skip
+
+METRICS: Mapping[str, Metric] = {m.name: m for m in _TABLE}
+if len(METRICS) != len(_TABLE):  # pragma: no cover - a typing slip in the table above
+    raise AssertionError("a metric is declared twice")
+
+
+def metric(name: str) -> Metric:
+    """The metric of that name; raises UnknownNameError with a suggestion."""
+    try:
+        return METRICS[name]
+    except KeyError:
+        raise UnknownNameError("metric", name, METRICS) from None
+
+
+def better(name: str, left: float, right: float) -> bool:
+    """Whether ``left`` is strictly better than ``right`` (False for unranked metrics).
+
+    >>> better("acc", 0.6, 0.5), better("ttft", 0.6, 0.5)
+    (True, False)
+    """
+    direction = metric(name).direction
+    if direction == "none":
+        return False
+    return left > right if direction == "higher" else left < right

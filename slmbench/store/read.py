@@ -1,0 +1,119 @@
+"""Read a results folder: whole runs as they are, damaged ones named and set aside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from slmbench.records import Environment, RunRecord, ScoreRow, SkipRecord, Status
+from slmbench.requests import ItemOutput, ItemSet
+from slmbench.spec import RunSpec
+from slmbench.store import layout
+from slmbench.store.migrations import upgraded
+
+_SKIPS = TypeAdapter(tuple[SkipRecord, ...])
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRun:
+    """One sealed run."""
+
+    folder: Path
+    spec: RunSpec
+    environment: Environment
+    record: RunRecord
+
+    def scores(self) -> Iterator[ScoreRow]:
+        """Judged facts per item; empty for workloads and failed cells."""
+        for path in sorted((self.folder / layout.SCORES).glob("*.jsonl")):
+            with path.open(encoding="utf-8") as lines:
+                yield from map(ScoreRow.model_validate_json, lines)
+
+    def outputs(self) -> Iterator[ItemOutput]:
+        """What the model answered per item."""
+        path = self.folder / layout.SAMPLES
+        if path.exists():
+            with path.open(encoding="utf-8") as lines:
+                yield from map(ItemOutput.model_validate_json, lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """A folder that could not be read, and why. It is reported and never counted."""
+
+    folder: Path
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoreContents:
+    """All that a results folder holds."""
+
+    runs: tuple[StoredRun, ...]
+    """Sorted by suite, digest and run id (which begins with the time)."""
+    quarantined: tuple[Quarantined, ...]
+    skips: tuple[SkipRecord, ...]
+
+
+def read_store(root: Path) -> StoreContents:
+    """Everything under ``root``; a missing folder is an empty store."""
+    runs: list[StoredRun] = []
+    bad: list[Quarantined] = []
+    for folder in sorted(root.glob("[!.]*/*/[!.]*")):
+        if not folder.is_dir():
+            continue
+        found = _read_run(folder)
+        if isinstance(found, StoredRun):
+            runs.append(found)
+        else:
+            bad.append(found)
+    skips = tuple(s for path in sorted((root / layout.SKIPS).glob("*.json")) for s in _skips(path))
+    return StoreContents(tuple(runs), tuple(bad), skips)
+
+
+def read_cell(root: Path, spec: RunSpec) -> tuple[StoredRun, ...]:
+    """The readable runs of one cell, oldest first."""
+    folders = sorted(layout.cell_folder(root, spec).glob("[!.]*"))
+    found = (_read_run(folder) for folder in folders)
+    return tuple(run for run in found if isinstance(run, StoredRun))
+
+
+def finished(root: Path, spec: RunSpec, machine: str) -> StoredRun | None:
+    """The newest run of this cell on this machine that ended ok, else its newest run, else None."""
+    runs = [r for r in read_cell(root, spec) if r.record.machine == machine]
+    ok = [r for r in runs if r.record.status is Status.OK]
+    return (ok or runs or [None])[-1]
+
+
+def read_items(root: Path, digest: str) -> ItemSet:
+    """The item set with that digest (FileNotFoundError if it is gone)."""
+    return ItemSet.model_validate_json(layout.items_file(root, digest).read_text("utf-8"))
+
+
+def _read_run(folder: Path) -> StoredRun | Quarantined:
+    try:
+        spec = RunSpec.model_validate_json(_text(folder / layout.SPEC))
+        environment = Environment.model_validate_json(_text(folder / layout.ENVIRONMENT))
+        record = RunRecord.model_validate_json(_text(folder / layout.RECORD))
+    except FileNotFoundError as error:
+        return Quarantined(folder, f"{Path(error.filename).name} is missing")
+    except (ValidationError, ValueError, OSError) as error:
+        first = str(error).strip().splitlines()
+        return Quarantined(folder, "; ".join(line.strip() for line in first[:3]))
+    if record.digest != spec.digest:
+        return Quarantined(folder, f"{layout.RECORD} belongs to another spec (digest differs)")
+    return StoredRun(folder, spec, environment, record)
+
+
+def _text(path: Path) -> str:
+    return upgraded(path.read_text("utf-8"))
+
+
+def _skips(path: Path) -> tuple[SkipRecord, ...]:
+    try:
+        return _SKIPS.validate_json(path.read_text("utf-8"))
+    except ValueError:
+        return ()
