@@ -142,7 +142,7 @@ class Environment(Frozen):
     """Fingerprint of the machine and software of a run."""
 
     machine: str
-    """16 hex digits over what makes numbers comparable: CPU, cores, memory, GPUs, cgroup, kernel."""
+    """16 hex digits over CPU, cores, memory, GPUs, cgroup limits and kernel."""
     hostname_sha256: str
     """Tells two equal machines apart without naming them."""
     cpu: CpuInfo

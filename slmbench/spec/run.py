@@ -19,7 +19,7 @@ class VariantRef(Frozen):
 
     name: Name
     digest: str
-    """Identity: SHA-256 of the artefact for a source, of recipe + parent digest for a derived one."""
+    """SHA-256 of the artefact for a source, of recipe and parent digest for a derived one."""
     format: Format
     stage: Stage
     technique: str

@@ -85,7 +85,8 @@ def finished(root: Path, spec: RunSpec, machine: str) -> StoredRun | None:
     """The newest run of this cell on this machine that ended ok, else its newest run, else None."""
     runs = [r for r in read_cell(root, spec) if r.record.machine == machine]
     ok = [r for r in runs if r.record.status is Status.OK]
-    return (ok or runs or [None])[-1]
+    newest = ok or runs
+    return newest[-1] if newest else None
 
 
 def read_items(root: Path, digest: str) -> ItemSet:
