@@ -1,0 +1,92 @@
+"""What supervisor and worker say to each other: one job in, JSON lines out."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
+
+from slmbench.records import Environment, ModelInfo, PhaseRecord, Status
+from slmbench.requests import ItemOutput
+from slmbench.spec import Frozen, RunSpec
+
+
+class CellJob(Frozen):
+    """One cell to run."""
+
+    spec: RunSpec
+    items: str | None
+    """Path of the item set (tasks only)."""
+
+
+class WorkerJob(Frozen):
+    """All that one worker is to do: cells of the same variant and target."""
+
+    artefact: str
+    """Path of the file or folder."""
+    artefact_sha256: str
+    cells: tuple[CellJob, ...] = Field(min_length=1)
+
+
+class Started(Frozen):
+    """The worker runs and knows where."""
+
+    kind: Literal["started"] = "started"
+    environment: Environment
+
+
+class Loaded(Frozen):
+    """The model can answer."""
+
+    kind: Literal["loaded"] = "loaded"
+    model: ModelInfo
+    phases: tuple[PhaseRecord, ...]
+
+
+class CellStarted(Frozen):
+    """A cell begins; its deadline starts anew."""
+
+    kind: Literal["cell_started"] = "cell_started"
+    digest: str
+    steps: int
+    """How many StepDone will follow."""
+
+
+class StepDone(Frozen):
+    """One item answered or one repetition done."""
+
+    kind: Literal["step"] = "step"
+    output: ItemOutput | None = None
+
+
+class PhaseDone(Frozen):
+    """One phase of the running cell ended."""
+
+    kind: Literal["phase"] = "phase"
+    phase: PhaseRecord
+
+
+class CellDone(Frozen):
+    """The running cell ended by itself."""
+
+    kind: Literal["cell_done"] = "cell_done"
+    status: Status
+    reason: str = ""
+    hint: str = ""
+
+
+class LoadFailed(Frozen):
+    """Loading ended by itself, without a model: so end all cells of the job."""
+
+    kind: Literal["load_failed"] = "load_failed"
+    status: Status
+    reason: str
+    hint: str = ""
+
+
+Message = Annotated[
+    Started | Loaded | CellStarted | StepDone | PhaseDone | CellDone | LoadFailed,
+    Field(discriminator="kind"),
+]
+MESSAGE: TypeAdapter[Message] = TypeAdapter(Message)
+"""Parses one line."""
