@@ -62,7 +62,7 @@ class Child:
     def __init__(
         self, module: str, *, python: str | None = None, env: Mapping[str, str] | None = None
     ) -> None:
-        self._log: IO[bytes] = tempfile.TemporaryFile()
+        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed in __exit__
         self._oom_before = _oom_kills()
         self._timed_out = False
         read, write = os.pipe()

@@ -40,6 +40,8 @@ class TaskSpec(Frozen):
     items: int | None
     """Sample size; None means every item."""
     seed: int
+    definition: str = ""
+    """Digest of the task's YAML, its data's revision and lm-eval's version."""
 
 
 class WorkloadPoint(Frozen):

@@ -1,0 +1,123 @@
+"""The composition root: what the command line and notebooks call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from slmbench.campaign import Campaign, CellState, Policy, Summary, states
+from slmbench.errors import UsageError
+from slmbench.plan import Plan, Selection, make_plan
+from slmbench.runner.events import Listener, Silent
+from slmbench.spec import ModelsFile, Suite
+from slmbench.spec.load import load_models, load_suite, models_path
+from slmbench.tasks.definitions import definition_digest
+
+if TYPE_CHECKING:
+    from slmbench.analysis import Comparison
+
+DEMO_SUITES = ("accuracy", "hallucination", "bias", "latency", "memory", "energy")
+"""The suites that ship with slmbench, in the order in which the demo runs them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to run: names or paths of suites, a models file, and the selection in them."""
+
+    suites: tuple[str, ...]
+    models: str = "demo"
+    selection: Selection = Selection()
+    overrides: tuple[str, ...] = ()
+    """``path=value``: ``variants…`` and ``targets…`` go to the models file, ``NAME.…`` to the
+    suite of that name, everything else to all suites."""
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A plan with the files that it was made from."""
+
+    plan: Plan
+    models: ModelsFile
+    base: Path
+
+
+def plan_suites(request: Request) -> Planned:
+    """Read the files and resolve every cell; runs and fetches nothing."""
+    to_models, to_suites = _split_overrides(request)
+    models = load_models(request.models, to_models)
+    suites = [load_suite(name, to_suites[name]) for name in request.suites]
+    _refuse_twins(suites)
+    tasks = {task.task for suite in suites for task in suite.tasks}
+    definitions = {name: definition_digest(name) for name in sorted(tasks)}
+    base = models_path(request.models).parent
+    return Planned(make_plan(suites, models, base, request.selection, definitions), models, base)
+
+
+def cell_states(planned: Planned, results: Path) -> tuple[CellState, ...]:
+    """What the results folder knows of each planned cell on this machine."""
+    return states(results, planned.plan.cells)
+
+
+def run_suites(
+    request: Request,
+    results: Path,
+    *,
+    policy: Policy | None = None,
+    listener: Listener | None = None,
+) -> Summary:
+    """Run a request into a results folder; finished cells are not run again.
+
+    Raises UsageError and its kin for bad files, InterruptedRunError on Ctrl-C.
+
+    >>> run_suites(Request(("accuracy",), "demo"), Path("results"))  # doctest: +SKIP
+    """
+    planned = plan_suites(request)
+    campaign = Campaign(
+        planned.plan,
+        planned.models,
+        planned.base,
+        results,
+        listener or Silent(),
+        policy or Policy(),
+    )
+    return campaign.run()
+
+
+def report(results: Path, out: Path, *, title: str = "slmbench") -> Path:
+    """Write one self-contained page about a results folder; returns its path."""
+    from slmbench.analysis import load_results
+    from slmbench.report import write_report
+
+    return write_report(load_results(results), out, title=title)
+
+
+def compare(results: Path, *, vary: Sequence[str] = ()) -> Comparison:
+    """Paired differences of every variant against its parent."""
+    from slmbench.analysis import compare_to_parents, load_results
+
+    return compare_to_parents(load_results(results), vary=tuple(vary))
+
+
+def _split_overrides(request: Request) -> tuple[tuple[str, ...], Mapping[str, tuple[str, ...]]]:
+    models = tuple(o for o in request.overrides if _head(o) in ("variants", "targets"))
+    rest = [o for o in request.overrides if o not in models]
+    stems = {Path(name).stem: name for name in request.suites}
+    per_suite: dict[str, tuple[str, ...]] = {}
+    for stem, name in stems.items():
+        mine = [o for o in rest if _head(o) not in stems]
+        mine += [o.split(".", 1)[1] for o in rest if _head(o) == stem]
+        per_suite[name] = tuple(mine)
+    return models, per_suite
+
+
+def _head(override: str) -> str:
+    return override.partition("=")[0].partition(".")[0]
+
+
+def _refuse_twins(suites: Sequence[Suite]) -> None:
+    names = [s.name for s in suites]
+    twins = sorted({n for n in names if names.count(n) > 1})
+    if twins:
+        raise UsageError(f"two suites are named {', '.join(twins)}", hint="name them apart")

@@ -1,0 +1,280 @@
+"""Carry out a plan: make what is missing, run what is not done, judge, seal.
+
+Each cell is sealed the moment it ends, so a kill at any time loses at most the running cell, and
+the next run of the same plan takes up where this one stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from itertools import groupby
+from pathlib import Path
+
+import slmbench
+from slmbench.errors import DiskSpaceError, InterruptedRunError, SlmbenchError
+from slmbench.lifecycle import Artefact, materialise
+from slmbench.plan import Cell, Plan, identify
+from slmbench.records import Environment, RunRecord, ScoreRow, Status
+from slmbench.requests import ItemSet
+from slmbench.runner.environment import fingerprint
+from slmbench.runner.events import Listener
+from slmbench.runner.phases import utc_label
+from slmbench.runner.prepare import PreparedItems, prepare_items
+from slmbench.runner.protocol import CellJob, WorkerJob
+from slmbench.runner.supervisor import Outcome, run_job
+from slmbench.spec import ModelsFile, RunSpec, TaskSpec, WorkloadSpec
+from slmbench.store import FinishedRun, finished, save_items, save_skips, seal, sweep
+from slmbench.tasks.scorers import score
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What to do with cells that have a result already."""
+
+    force: bool = False
+    """Run everything again; earlier runs are kept beside the new ones."""
+    retry_failed: bool = False
+    """Run those again that did not end ok."""
+
+
+@dataclass(frozen=True, slots=True)
+class CellState:
+    """A planned cell and what is known of it on this machine."""
+
+    cell: Cell
+    status: Status | None
+    """Of the newest run (an ok one first); None when it never ran here."""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """How a campaign ended."""
+
+    states: tuple[CellState, ...]
+    """Every planned cell, as it is now."""
+    ran: int
+    """Cells that were run in this campaign."""
+
+    @property
+    def failed(self) -> tuple[CellState, ...]:
+        """Cells that did not end ok."""
+        return tuple(s for s in self.states if s.status is not Status.OK)
+
+
+def states(root: Path, cells: Sequence[Cell]) -> tuple[CellState, ...]:
+    """What the results folder knows of these cells, for this machine."""
+    machine = fingerprint(()).machine
+    return tuple(_state(root, cell, machine) for cell in cells)
+
+
+def _state(root: Path, cell: Cell, machine: str) -> CellState:
+    run = finished(root, cell.spec, machine)
+    if run is None:
+        return CellState(cell, None)
+    return CellState(cell, run.record.status, run.record.reason)
+
+
+@dataclass(slots=True)
+class Campaign:
+    """One carrying-out of one plan into one results folder."""
+
+    plan: Plan
+    models: ModelsFile
+    base: Path
+    """Folder of the models file."""
+    root: Path
+    """Results folder."""
+    listener: Listener
+    policy: Policy
+
+    def run(self) -> Summary:
+        """Run what is to be run; raises InterruptedRunError on Ctrl-C, with all done work kept."""
+        sweep(self.root)
+        self._keep_skips()
+        before = states(self.root, self.plan.cells)
+        todo = [s.cell for s in before if self._wanted(s)]
+        ran = 0
+        try:
+            for outcome, items in self._outcomes(todo):
+                self._seal(outcome, items)
+                ran += 1
+        except KeyboardInterrupt:
+            raise InterruptedRunError(
+                f"stopped: {ran} of {len(todo)} cells of this run are done and kept",
+                hint="the same command goes on from here",
+            ) from None
+        return Summary(states(self.root, self.plan.cells), ran)
+
+    def _wanted(self, state: CellState) -> bool:
+        if self.policy.force or state.status is None:
+            return True
+        return self.policy.retry_failed and state.status is not Status.OK
+
+    def _keep_skips(self) -> None:
+        for suite in {c.spec.suite for c in self.plan.cells} | {s.suite for s in self.plan.skips}:
+            mine = tuple(s for s in self.plan.skips if s.suite == suite)
+            save_skips(self.root, suite, mine)
+
+    def _outcomes(self, todo: Sequence[Cell]) -> Iterator[tuple[Outcome, ItemSet | None]]:
+        tasks = tuple({c.spec.work: None for c in todo if isinstance(c.spec.work, TaskSpec)})
+        specs = [t for t in tasks if isinstance(t, TaskSpec)]
+        prepared = dict(zip(specs, prepare_items(specs, self.listener), strict=True))
+        artefacts = _Artefacts(self.models, self.base, self.listener)
+        artefacts.make({c.spec.variant.name for c in todo})
+        for group in worker_groups(todo):
+            made = artefacts.of(group[0].variant.name)
+            if isinstance(made, SlmbenchError):
+                yield from ((_invalid(c.spec, made.message, made.hint or ""), None) for c in group)
+                continue
+            yield from self._run_group(group, made, prepared)
+
+    def _run_group(
+        self, group: Sequence[Cell], made: Artefact, prepared: Mapping[TaskSpec, PreparedItems]
+    ) -> Iterator[tuple[Outcome, ItemSet | None]]:
+        jobs: list[CellJob] = []
+        for cell in group:
+            work = cell.spec.work
+            if isinstance(work, WorkloadSpec):
+                jobs.append(CellJob(spec=cell.spec, items=None))
+                continue
+            items = prepared[work]
+            if items.path is None:
+                yield _invalid(cell.spec, items.reason, items.hint), None
+            else:
+                jobs.append(CellJob(spec=cell.spec, items=str(items.path)))
+        if not jobs:
+            return
+        paths = {job.spec.digest: job.items for job in jobs}
+        job = WorkerJob(artefact=str(made.path), artefact_sha256=made.sha256, cells=tuple(jobs))
+        for outcome in run_job(job, self.listener):
+            path = paths[outcome.spec.digest]
+            text = Path(path).read_text("utf-8") if path else None
+            yield outcome, ItemSet.model_validate_json(text) if text else None
+
+    def _seal(self, outcome: Outcome, items: ItemSet | None) -> None:
+        environment = outcome.environment or fingerprint(())
+        rows: tuple[ScoreRow, ...] = ()
+        digest = None
+        if items is not None:
+            digest = save_items(self.root, items)
+            if outcome.status is Status.OK:
+                outcome, rows = _judged(outcome, items)
+        record = _record(outcome, environment, items, digest)
+        scorer = items.scorer if items is not None else ""
+        seal(
+            self.root,
+            FinishedRun(outcome.spec, environment, record, outcome.outputs, rows, scorer),
+        )
+        self.listener.cell_finished(outcome.spec, outcome.status, outcome.reason, outcome.seconds)
+
+
+def _judged(outcome: Outcome, items: ItemSet) -> tuple[Outcome, tuple[ScoreRow, ...]]:
+    """Score the outputs; a cell of which nothing could be scored did not end ok."""
+    rows = tuple(score(items, outcome.outputs))
+    if rows and all(row.value is None for row in rows):
+        why = next(row.failure for row in rows) or "no answer could be scored"
+        return replace(
+            outcome,
+            status=Status.INVALID,
+            reason=f"none of {len(items.items)} items could be scored: {why}",
+            hint="look at samples.jsonl: the model gave no finite log-likelihoods",
+        ), rows
+    return outcome, rows
+
+
+def _record(
+    outcome: Outcome, environment: Environment, items: ItemSet | None, digest: str | None
+) -> RunRecord:
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
+    failed = sum(any(o.failure for o in item.outputs) for item in outcome.outputs)
+    return RunRecord(
+        run_id=f"{stamp}-{environment.machine}",
+        digest=outcome.spec.digest,
+        machine=environment.machine,
+        started_utc=outcome.started_utc,
+        ended_utc=utc_label(),
+        status=outcome.status,
+        reason=outcome.reason,
+        signal=outcome.signal,
+        hint=outcome.hint,
+        stderr_tail=outcome.stderr_tail,
+        model=outcome.model,
+        item_set=digest,
+        items_total=len(items.items) if items is not None else 0,
+        items_failed=failed,
+        phases=outcome.phases,
+        slmbench_version=slmbench.__version__,
+    )
+
+
+def worker_groups(cells: Iterable[Cell]) -> Iterator[list[Cell]]:
+    """Cells that share a worker: the tasks of one variant × target; each workload is alone."""
+
+    def key(cell: Cell) -> tuple[str, str, str]:
+        spec = cell.spec
+        alone = spec.digest if isinstance(spec.work, WorkloadSpec) else ""
+        return (spec.variant.digest, spec.target.model_dump_json(), alone)
+
+    first: dict[tuple[str, str, str], int] = {}
+    for index, cell in enumerate(cells := list(cells)):
+        first.setdefault(key(cell), index)
+    ordered = sorted(cells, key=lambda c: first[key(c)])
+    for _, group in groupby(ordered, key=key):
+        yield list(group)
+
+
+def _invalid(spec: RunSpec, reason: str, hint: str) -> Outcome:
+    return Outcome(
+        spec=spec,
+        environment=None,
+        started_utc=utc_label(),
+        seconds=0.0,
+        status=Status.INVALID,
+        reason=reason,
+        hint=hint,
+    )
+
+
+class _Artefacts:
+    """The artefacts of the variants that are needed, made parents first."""
+
+    def __init__(self, models: ModelsFile, base: Path, listener: Listener) -> None:
+        self._models, self._base, self._listener = models, base, listener
+        self._refs = identify(models, base)
+        self._made: dict[str, Artefact | SlmbenchError] = {}
+
+    def make(self, names: Iterable[str]) -> None:
+        """Make these and what they descend from; a failure is kept and takes its children."""
+        for name in sorted(names, key=[v.name for v in self._models.variants].index):
+            self.of(name)
+
+    def of(self, name: str) -> Artefact | SlmbenchError:
+        """The artefact, or why there is none."""
+        if name not in self._made:
+            self._made[name] = self._make(name)
+        return self._made[name]
+
+    def _make(self, name: str) -> Artefact | SlmbenchError:
+        variant = self._models.variant(name)
+        parent: Artefact | None = None
+        if variant.recipe is not None and variant.parent is not None:
+            found = self.of(variant.parent)
+            if isinstance(found, SlmbenchError):
+                return SlmbenchError(
+                    f"its parent {variant.parent} could not be made: {found.message}",
+                    hint=found.hint,
+                )
+            parent = found
+        if variant.format == "fake":
+            return Artefact(path=self._base, sha256=self._refs[name].digest, bytes=0, made=None)
+        try:
+            return materialise(
+                variant, self._refs[name], parent, base=self._base, report=self._listener.stage
+            )
+        except DiskSpaceError:
+            raise
+        except SlmbenchError as error:
+            return error

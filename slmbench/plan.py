@@ -1,0 +1,251 @@
+"""Suites × variants × targets -> cells, and every combination left out with its reason.
+
+Everything open in the files is resolved here: threads, sizes, identities. Nothing is fetched.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from slmbench.backends import BACKENDS, CAPABILITIES, Capabilities
+from slmbench.errors import ArtefactError, UnknownNameError, UsageError
+from slmbench.records import SkipRecord
+from slmbench.spec import (
+    ModelsFile,
+    RunSpec,
+    SizeKnobs,
+    Suite,
+    SuiteTask,
+    SuiteWorkload,
+    Target,
+    TaskSpec,
+    Variant,
+    VariantRef,
+    WorkloadPoint,
+    WorkloadSpec,
+)
+from slmbench.spec.identity import recipe_digest
+from slmbench.spec.suite import Size
+from slmbench.tasks.workloads import WORKLOADS
+
+_TIMEOUT_S = 1800.0
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One planned cell: what to run, and the variant as the models file has it."""
+
+    spec: RunSpec
+    variant: Variant
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What will run, in order, and what will not."""
+
+    cells: tuple[Cell, ...]
+    skips: tuple[SkipRecord, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What the user asked for; empty tuples mean everything."""
+
+    size: Size = "demo"
+    variants: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
+
+
+def make_plan(
+    suites: Sequence[Suite],
+    models: ModelsFile,
+    base: Path,
+    selection: Selection,
+    definitions: Mapping[str, str],
+) -> Plan:
+    """All cells, variants outermost so that a model is loaded for one stretch.
+
+    ``base`` is the folder of the models file, for relative ``file:`` sources. ``definitions``
+    gives the digest of each task's definition. Raises UnknownNameError, UsageError and
+    ArtefactError (a ``file:`` source that is not there).
+    """
+    variants = _chosen("variant", selection.variants, {v.name: v for v in models.variants})
+    targets = _chosen("target", selection.targets, {t.name: t for t in models.targets})
+    refs = identify(models, base)
+    capabilities = {t.name: _capabilities(t.backend) for t in targets}
+    cells: list[Cell] = []
+    skips: list[SkipRecord] = []
+    for variant in variants:
+        for target in targets:
+            reason = _obstacle(variant, target, capabilities[target.name])
+            for suite in suites:
+                works: tuple[SuiteTask | SuiteWorkload, ...] = (*suite.tasks, *suite.workloads)
+                for work in works:
+                    if reason:
+                        skips.append(_skip(suite, variant, target, work, reason))
+                    else:
+                        spec = _cell(suite, selection.size, refs[variant.name], target, work,
+                                     definitions)  # fmt: skip
+                        cells.append(Cell(spec, variant))
+    if not cells:
+        raise UsageError(
+            "nothing to run: no chosen variant can be loaded by a chosen target",
+            hint="; ".join(sorted({s.reason for s in skips})),
+        )
+    return Plan(tuple(cells), tuple(skips))
+
+
+def identify(models: ModelsFile, base: Path) -> dict[str, VariantRef]:
+    """The identity of every variant, by name; hashes ``file:`` sources without a digest."""
+    refs: dict[str, VariantRef] = {}
+    for variant in models.variants:
+        parent = refs[variant.parent].digest if variant.parent else None
+        refs[variant.name] = VariantRef(
+            name=variant.name,
+            digest=_identity(variant, parent, base),
+            format=variant.format,
+            stage=variant.stage,
+            technique=variant.technique,
+            parent=variant.parent,
+            parent_digest=parent,
+            licence=variant.licence,
+            note=variant.note,
+        )
+    return refs
+
+
+def _identity(variant: Variant, parent: str | None, base: Path) -> str:
+    if variant.recipe is not None:
+        assert parent is not None
+        return recipe_digest(variant.recipe, parent)
+    source = variant.source
+    if source is None:
+        return hashlib.sha256(f"fake:{variant.name}".encode()).hexdigest()
+    if source.sha256:
+        return source.sha256
+    if source.file is not None:
+        return content_digest(base / source.file)
+    text = source.model_dump_json()
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def content_digest(path: Path) -> str:
+    """SHA-256 of a file, or of a folder's sorted ``relative path, file digest`` lines."""
+    if path.is_dir():
+        names = sorted(p for p in path.rglob("*") if p.is_file())
+        lines = (f"{p.relative_to(path).as_posix()} {content_digest(p)}\n" for p in names)
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ArtefactError(
+            f"{path}: {error.strerror}", hint="`file:` is relative to the models file's folder"
+        ) from error
+
+
+def resolve_target(target: Target) -> Target:
+    """The target with ``threads: 0`` replaced by the cores that this process may use."""
+    if target.threads:
+        return target
+    return target.model_copy(update={"threads": len(os.sched_getaffinity(0))})
+
+
+def _capabilities(backend: str) -> Capabilities:
+    if backend in CAPABILITIES:
+        return CAPABILITIES[backend]
+    return BACKENDS.load(backend).capabilities  # a third party's, or an unknown name
+
+
+def _obstacle(variant: Variant, target: Target, can: Capabilities) -> str:
+    if variant.format not in can.formats:
+        return f"{target.backend} does not load the format {variant.format!r}"
+    if target.device.partition(":")[0] not in can.devices:
+        return f"{target.backend} does not run on {target.device!r}"
+    return ""
+
+
+def _skip(
+    suite: Suite, variant: Variant, target: Target, work: SuiteTask | SuiteWorkload, reason: str
+) -> SkipRecord:
+    name = work.task if isinstance(work, SuiteTask) else work.workload
+    return SkipRecord(
+        suite=suite.name, variant=variant.name, target=target.name, work=name, reason=reason
+    )
+
+
+def _cell(
+    suite: Suite,
+    size: Size,
+    ref: VariantRef,
+    target: Target,
+    work: SuiteTask | SuiteWorkload,
+    definitions: Mapping[str, str],
+) -> RunSpec:
+    try:
+        knobs = suite.sizes[size]
+    except KeyError:
+        raise UnknownNameError(f"size of suite {suite.name}", size, suite.sizes) from None
+    if isinstance(work, SuiteTask):
+        resolved: TaskSpec | WorkloadSpec = _task(suite, work, knobs, definitions)
+    else:
+        resolved = _workload(suite, work, knobs)
+    return RunSpec(
+        suite=suite.name,
+        size=size,
+        variant=ref,
+        target=resolve_target(target),
+        work=resolved,
+        timeout_s=knobs.timeout_s or _TIMEOUT_S,
+    )
+
+
+def _task(
+    suite: Suite, work: SuiteTask, knobs: SizeKnobs, definitions: Mapping[str, str]
+) -> TaskSpec:
+    items = work.items if work.items is not None else knobs.items
+    return TaskSpec(
+        task=work.task,
+        primary=work.primary,
+        num_fewshot=work.num_fewshot,
+        chat_template=work.chat_template,
+        items=None if items in (None, "all") else int(items),
+        seed=suite.seed,
+        definition=definitions[work.task],
+    )
+
+
+def _workload(suite: Suite, work: SuiteWorkload, knobs: SizeKnobs) -> WorkloadSpec:
+    if work.workload not in WORKLOADS:
+        raise UnknownNameError("workload", work.workload, WORKLOADS)
+    if not knobs.prompt_tokens or not knobs.output_tokens:
+        raise UsageError(
+            f"suite {suite.name}: a workload needs prompt_tokens and output_tokens",
+            hint="add them to each of the suite's sizes",
+        )
+    return WorkloadSpec(
+        workload=work.workload,
+        points=tuple(
+            WorkloadPoint(prompt_tokens=p, output_tokens=o)
+            for p in knobs.prompt_tokens
+            for o in knobs.output_tokens
+        ),
+        repeats=knobs.repeats or 1,
+        warmup=knobs.warmup or 0,
+        window_s=knobs.window_s or 0.0,
+        idle_s=knobs.idle_s or 0.0,
+        seed=suite.seed,
+    )
+
+
+def _chosen(kind: str, names: Sequence[str], known: Mapping[str, T]) -> list[T]:
+    for name in names:
+        if name not in known:
+            raise UnknownNameError(kind, name, known)
+    return [thing for name, thing in known.items() if not names or name in names]

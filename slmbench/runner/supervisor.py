@@ -1,0 +1,198 @@
+"""Start a worker, read what it says, and give every cell an ending."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from slmbench.process import Child, Ending
+from slmbench.records import Environment, ModelInfo, PhaseRecord, Status
+from slmbench.requests import ItemOutput
+from slmbench.runner.endings import verdict
+from slmbench.runner.events import Listener
+from slmbench.runner.phases import utc_label
+from slmbench.runner.protocol import (
+    MESSAGE,
+    CellDone,
+    CellJob,
+    CellStarted,
+    Loaded,
+    LoadFailed,
+    Message,
+    PhaseDone,
+    Started,
+    StepDone,
+    WorkerJob,
+)
+from slmbench.spec import RunSpec, Target
+
+_MODULE = "slmbench.runner.worker"
+_EXIT_S = 60.0
+"""A worker without cells left may take this long to close its model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one cell ended, with everything that was read until then."""
+
+    spec: RunSpec
+    environment: Environment | None
+    """None when the worker died before it could tell."""
+    started_utc: str
+    seconds: float
+    status: Status
+    reason: str = ""
+    hint: str = ""
+    signal: str | None = None
+    stderr_tail: tuple[str, ...] = ()
+    model: ModelInfo | None = None
+    phases: tuple[PhaseRecord, ...] = ()
+    outputs: tuple[ItemOutput, ...] = ()
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """What one worker process has said so far."""
+
+    environment: Environment | None = None
+    model: ModelInfo | None = None
+    load: tuple[PhaseRecord, ...] = ()
+    failed_load: LoadFailed | None = None
+    running: bool = False
+    begun: float = field(default_factory=time.monotonic)
+    started_utc: str = field(default_factory=utc_label)
+    phases: list[PhaseRecord] = field(default_factory=list)
+    outputs: list[ItemOutput] = field(default_factory=list)
+
+    def begin(self) -> None:
+        """A cell starts: its clock and its deadline start with it."""
+        self.running = True
+        self.begun, self.started_utc = time.monotonic(), utc_label()
+        self.phases, self.outputs = [], []
+
+
+def run_job(job: WorkerJob, listener: Listener) -> Iterator[Outcome]:
+    """Run all cells of a job; one outcome per cell, in order, whatever happens.
+
+    A worker that dies in a cell takes only that cell: the rest go on in a new worker. One that
+    dies before its model is loaded would die again, so its ending is that of every cell left.
+    """
+    pending = list(job.cells)
+    while pending:
+        attempt = _Attempt()
+        target = pending[0].spec.target
+        with Child(_MODULE, python=target.python, env=worker_env(target)) as child:
+            child.send(job.model_copy(update={"cells": tuple(pending)}).model_dump_json())
+            yield from _listen(child, attempt, pending, listener)
+            ending = child.finish()
+        if not pending:
+            return
+        if attempt.failed_load is not None:
+            yield from [_load_failed(attempt, attempt.failed_load, c, ending) for c in pending]
+            return
+        lost = (
+            [pending.pop(0)] if attempt.model is not None else [pending.pop(0) for _ in [*pending]]
+        )
+        yield from [_died(attempt, cell, ending) for cell in lost]
+
+
+def _listen(
+    child: Child, attempt: _Attempt, pending: list[CellJob], listener: Listener
+) -> Iterator[Outcome]:
+    """Follow one worker until it closes its pipe; takes each finished cell off ``pending``.
+
+    The cell at the front of the queue sets the deadline; loading counts as part of the first.
+    """
+
+    def deadline() -> float:
+        return attempt.begun + (pending[0].spec.timeout_s if pending else _EXIT_S)
+
+    for line in child.lines(deadline):
+        message = MESSAGE.validate_json(line)
+        if isinstance(message, CellDone):
+            yield _done(attempt, pending.pop(0).spec, message)
+            attempt.begin()
+            attempt.running = False
+        else:
+            _note(attempt, message, listener, pending)
+
+
+def _note(attempt: _Attempt, message: Message, listener: Listener, pending: list[CellJob]) -> None:
+    match message:
+        case Started(environment=environment):
+            attempt.environment = environment
+        case Loaded(model=model, phases=phases):
+            attempt.model, attempt.load = model, phases
+        case LoadFailed():
+            attempt.failed_load = message
+        case CellStarted(steps=steps):
+            attempt.begin()
+            listener.cell_started(pending[0].spec, steps)
+        case StepDone(output=output):
+            if output is not None:
+                attempt.outputs.append(output)
+            listener.step()
+        case PhaseDone(phase=phase):
+            attempt.phases.append(phase)
+
+
+def _done(attempt: _Attempt, spec: RunSpec, message: CellDone) -> Outcome:
+    return Outcome(
+        spec=spec,
+        environment=attempt.environment,
+        started_utc=attempt.started_utc,
+        seconds=time.monotonic() - attempt.begun,
+        status=message.status,
+        reason=message.reason,
+        hint=message.hint,
+        model=attempt.model,
+        phases=(*attempt.load, *attempt.phases),
+        outputs=tuple(attempt.outputs),
+    )
+
+
+def _load_failed(attempt: _Attempt, message: LoadFailed, cell: CellJob, ending: Ending) -> Outcome:
+    return Outcome(
+        spec=cell.spec,
+        environment=attempt.environment,
+        started_utc=attempt.started_utc,
+        seconds=time.monotonic() - attempt.begun,
+        status=message.status,
+        reason=message.reason,
+        hint=message.hint,
+        stderr_tail=ending.stderr_tail,
+    )
+
+
+def _died(attempt: _Attempt, cell: CellJob, ending: Ending) -> Outcome:
+    """The worker ended before this cell did; what was answered until then is kept."""
+    judged = verdict(ending, cell.spec)
+    return Outcome(
+        spec=cell.spec,
+        environment=attempt.environment,
+        started_utc=attempt.started_utc,
+        seconds=time.monotonic() - attempt.begun,
+        status=judged.status,
+        reason=judged.reason if attempt.model else f"while loading: {judged.reason}",
+        hint=judged.hint,
+        signal=judged.signal,
+        stderr_tail=judged.stderr_tail,
+        model=attempt.model,
+        phases=(*attempt.load, *attempt.phases),
+        outputs=tuple(attempt.outputs),
+    )
+
+
+def worker_env(target: Target) -> Mapping[str, str]:
+    """Environment of a worker: thread counts fixed before any library reads them, offline."""
+    threads = str(target.threads or 1)
+    return {
+        "OMP_NUM_THREADS": threads,
+        "MKL_NUM_THREADS": threads,
+        "OPENBLAS_NUM_THREADS": threads,
+        "TOKENIZERS_PARALLELISM": "false",
+        "HF_HUB_OFFLINE": "1",
+        "TRANSFORMERS_VERBOSITY": "error",
+        "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1",
+    }

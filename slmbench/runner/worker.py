@@ -1,0 +1,167 @@
+"""The process that measures: one engine, one model, the cells of one job. ``python -m`` only.
+
+It reads a :class:`WorkerJob` from stdin and writes messages as JSON lines to the descriptor that
+is its last argument. It imports slmbench and one engine, nothing that prepares or judges.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from slmbench.backends import BACKENDS, Backend, LoadJob
+from slmbench.backends.protocol import BackendError
+from slmbench.errors import SlmbenchError
+from slmbench.process import enter_child, limit_memory
+from slmbench.records import Measurement, ModelInfo, PhaseRecord, Provenance, Status
+from slmbench.requests import GenerateRequest, Item, ItemOutput, ItemSet, Output
+from slmbench.runner.environment import fingerprint
+from slmbench.runner.phases import Watch
+from slmbench.runner.protocol import (
+    CellDone,
+    CellJob,
+    CellStarted,
+    Loaded,
+    LoadFailed,
+    Message,
+    PhaseDone,
+    Started,
+    StepDone,
+    WorkerJob,
+)
+from slmbench.runner.workloads import LOAD_METERS, Bench, run_workload, steps_of
+from slmbench.spec import Target, WorkloadSpec
+
+LIBRARIES = (
+    "slmbench", "torch", "transformers", "torchao", "llama-cpp-python", "numpy", "tokenizers",
+    "safetensors", "codecarbon", "nvidia-ml-py",
+)  # fmt: skip
+"""Whose versions can change a number."""
+
+OOM_HINT = "raise the target's memory_limit_bytes, shorten its context or take a smaller variant"
+BUG_HINT = "run `slmbench doctor`; the record keeps the last lines of stderr"
+
+Send = Callable[[Message], None]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A model that can answer."""
+
+    backend: Backend
+    info: ModelInfo
+    load: PhaseRecord
+
+
+def main() -> None:
+    """Entry point of ``python -m slmbench.runner.worker``."""
+    with enter_child(sys.argv) as channel:
+        job = WorkerJob.model_validate_json(sys.stdin.read())
+
+        def send(message: Message) -> None:
+            channel.write(message.model_dump_json() + "\n")
+
+        _work(job, send)
+
+
+def _work(job: WorkerJob, send: Send) -> None:
+    target = job.cells[0].spec.target
+    send(Started(environment=fingerprint(LIBRARIES)))
+    if target.memory_limit_bytes is not None:
+        limit_memory(target.memory_limit_bytes)
+    failed, model = _ending_of(partial(_load, job, target))
+    if model is None:
+        send(LoadFailed(status=failed.status, reason=failed.reason, hint=failed.hint))
+        return
+    send(Loaded(model=model.info, phases=(model.load,)))
+    for cell in job.cells:
+        done, _ = _ending_of(partial(_run_cell, cell, model, send))
+        send(done)
+    model.backend.close()
+
+
+def _load(job: WorkerJob, target: Target) -> LoadedModel:
+    """Import the engine, then load under the meters that the work asks for."""
+    backend = BACKENDS.load(target.backend)()
+    work = job.cells[0].spec.work
+    names = LOAD_METERS[work.workload] if isinstance(work, WorkloadSpec) else ("interference",)
+    watch = Watch.of(names, target.device)
+    request = LoadJob(Path(job.artefact), job.artefact_sha256, target, seed=work.seed)
+    with watch.phase("load") as phase:
+        begin = time.perf_counter_ns()
+        info = backend.load(request)
+        seconds = (time.perf_counter_ns() - begin) * 1e-9
+        phase.add(
+            Measurement(
+                metric="load_time",
+                samples=(seconds,),
+                provenance=Provenance.MEASURED,
+                method="counter",
+                scope="engine import included, page cache as it was",
+            )
+        )
+    return LoadedModel(backend, info, phase.finished())
+
+
+def _run_cell(cell: CellJob, model: LoadedModel, send: Send) -> None:
+    work = cell.spec.work
+    if isinstance(work, WorkloadSpec):
+        if model.info.kernel == "simulated":
+            raise BackendError(
+                Status.UNSUPPORTED,
+                "this variant runs on simulated kernels: its speed and memory say nothing",
+            )
+        send(CellStarted(digest=cell.spec.digest, steps=steps_of(work)))
+        bench = Bench(model.backend, work, cell.spec.target.device, lambda: send(StepDone()))
+        for record in run_workload(bench, model.load):
+            send(PhaseDone(phase=record))
+        return
+    assert cell.items is not None
+    items = ItemSet.model_validate_json(Path(cell.items).read_text("utf-8")).items
+    send(CellStarted(digest=cell.spec.digest, steps=len(items)))
+    with Watch.of(("interference",), cell.spec.target.device).phase("items") as phase:
+        for item in items:
+            send(StepDone(output=answer(model.backend, item)))
+    send(PhaseDone(phase=phase.finished()))
+
+
+def answer(backend: Backend, item: Item) -> ItemOutput:
+    """All answers to one item, in the order of its requests."""
+    scored = [r for r in item.requests if not isinstance(r, GenerateRequest)]
+    likelihoods = backend.loglikelihood(scored) if scored else iter(())
+    outputs: list[Output] = []
+    for request in item.requests:
+        if isinstance(request, GenerateRequest):
+            outputs.append(backend.generate(request))
+        else:
+            outputs.append(next(likelihoods))
+    return ItemOutput(item_id=item.item_id, outputs=tuple(outputs))
+
+
+def _ending_of(work: Callable[[], T]) -> tuple[CellDone, T | None]:
+    """Run ``work``; whatever it raises becomes an ending that the record can hold."""
+    try:
+        return CellDone(status=Status.OK), work()
+    except BackendError as error:
+        return CellDone(status=error.status, reason=error.reason, hint=error.hint), None
+    except SlmbenchError as error:
+        done = CellDone(status=Status.UNSUPPORTED, reason=error.message, hint=error.hint or "")
+        return done, None
+    except MemoryError as error:
+        reason = f"allocation failed: {error}" if str(error) else "allocation failed"
+        return CellDone(status=Status.OOM, reason=reason, hint=OOM_HINT), None
+    except Exception as error:  # noqa: BLE001 - a bug in one cell must not lose the others
+        traceback.print_exc()
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        return CellDone(status=Status.CRASHED, reason=reason, hint=BUG_HINT), None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,206 @@
+"""Run a synthetic load on a loaded backend, phase by phase, under the meters."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from slmbench.backends import Backend
+from slmbench.records import Measurement, Observation, PhaseRecord, Provenance
+from slmbench.requests import GenerateOutput
+from slmbench.runner.phases import Watch
+from slmbench.runner.timing import latency_measurements
+from slmbench.spec import WorkloadPoint, WorkloadSpec
+from slmbench.tasks.workloads import random_prompts, repetitions
+
+LOAD_METERS: dict[str, tuple[str, ...]] = {
+    "latency": ("interference",),
+    "memory": ("interference", "memory", "cuda", "nvml"),
+    "energy": ("interference",),
+}
+"""Meters around loading; quality tasks use interference alone."""
+
+_SHORT_WINDOW_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """A loaded model and what a workload may use around it."""
+
+    backend: Backend
+    spec: WorkloadSpec
+    device: str
+    step: Callable[[], None]
+    """Called after every repetition."""
+
+
+def steps_of(spec: WorkloadSpec) -> int:
+    """How often ``step`` is called; energy windows count as one step each."""
+    if spec.workload == "energy":
+        return len(spec.points) * spec.repeats
+    return len(spec.points) * (spec.warmup + spec.repeats)
+
+
+def run_workload(bench: Bench, load: PhaseRecord) -> Iterator[PhaseRecord]:
+    """The phases of the workload, each yielded as soon as it is over."""
+    runs: dict[str, Callable[[Bench, PhaseRecord], Iterator[PhaseRecord]]] = {
+        "latency": _latency,
+        "memory": _memory,
+        "energy": _energy,
+    }
+    yield from runs[bench.spec.workload](bench, load)
+
+
+def _latency(bench: Bench, load: PhaseRecord) -> Iterator[PhaseRecord]:
+    """Per point a warm_up and a timed phase ``decode`` that holds all latency samples."""
+    watch = Watch.of(("interference",), bench.device)
+    planned = list(repetitions(bench.spec, bench.backend.vocab_size()))
+    for point in bench.spec.points:
+        for timed in (False, True):
+            chosen = [r for r in planned if r.point == point and r.timed == timed]
+            if not chosen:
+                continue
+            outputs = []
+            with watch.phase("timed" if timed else "warm_up", point=point.label) as phase:
+                for repetition in chosen:
+                    got = bench.backend.generate_ids(repetition.prompts, point.output_tokens)
+                    outputs.append(got[0])
+                    bench.step()
+                if timed:
+                    phase.add(*latency_measurements(outputs, point.label))
+                for observation in cold_prefill(outputs):
+                    phase.observe(observation)
+            yield phase.finished()
+
+
+def cold_prefill(outputs: Sequence[GenerateOutput]) -> tuple[Observation, ...]:
+    """Gate G6: tokens that the engine evaluated must be the prompt's."""
+    cached = sum(o.prompt_tokens - o.evaluated_tokens for o in outputs)
+    if cached == 0:
+        return ()
+    return (
+        Observation(
+            kind="prefix_cache",
+            value=float(cached),
+            unit="tokens",
+            message=f"{cached} prompt tokens came from a cache: TTFT and prefill rate flatter",
+        ),
+    )
+
+
+def _memory(bench: Bench, load: PhaseRecord) -> Iterator[PhaseRecord]:
+    """warm_up, prefill (one token) and decode, then the peak over all phases and loading."""
+    watch = Watch.of(LOAD_METERS["memory"], bench.device)
+    vocab = bench.backend.vocab_size()
+    peaks = list(_samples(load, "peak_rss"))
+    for point in bench.spec.points:
+        stages = [("warm_up", 1)] * bench.spec.warmup
+        stages += [("prefill", 1), ("decode", point.output_tokens)] * bench.spec.repeats
+        for index, (name, tokens) in enumerate(stages):
+            prompts = random_prompts(point, vocab, bench.spec.seed, index)
+            with watch.phase(name, point=point.label) as phase:
+                bench.backend.generate_ids(prompts, tokens)
+            bench.step()
+            record = phase.finished()
+            peaks += _samples(record, "peak_rss")
+            yield record
+    with Watch(()).phase("total") as total:
+        total.add(_peak(peaks))
+    yield total.finished()
+
+
+def _peak(peaks: Sequence[float]) -> Measurement:
+    if not peaks:
+        return Measurement(
+            metric="peak_memory",
+            samples=(),
+            provenance=Provenance.UNAVAILABLE,
+            method="counter",
+            reason="no phase could read VmHWM",
+        )
+    return Measurement(
+        metric="peak_memory",
+        samples=(max(peaks),),
+        provenance=Provenance.MEASURED,
+        method="counter",
+        scope="worker process, all phases, runtime included",
+    )
+
+
+def _energy(bench: Bench, load: PhaseRecord) -> Iterator[PhaseRecord]:
+    """idle_before, windows of identical iterations, idle_after; the model stays loaded."""
+    names = ("interference", "rapl", "nvml", "codecarbon")
+    watch, idle = Watch.of(names, bench.device), Watch.of(names[:3], bench.device)
+    vocab = bench.backend.vocab_size()
+    for point in bench.spec.points:
+        for index in range(bench.spec.warmup):
+            prompts = random_prompts(point, vocab, bench.spec.seed, index)
+            bench.backend.generate_ids(prompts, point.output_tokens)
+        if bench.spec.idle_s > 0:
+            yield _idle(idle, "idle_before", bench.spec.idle_s, point.label)
+        for window in range(bench.spec.repeats):
+            yield _window(bench, watch, point, window)
+            bench.step()
+        if bench.spec.idle_s > 0:
+            yield _idle(idle, "idle_after", bench.spec.idle_s, point.label)
+
+
+def _idle(watch: Watch, name: str, seconds: float, point: str) -> PhaseRecord:
+    with watch.phase(name, point=point) as phase:
+        time.sleep(seconds)
+    return phase.finished()
+
+
+def _window(bench: Bench, watch: Watch, point: WorkloadPoint, window: int) -> PhaseRecord:
+    """One window of at least ``window_s``; energy per token is derived from what was read."""
+    vocab, spec = bench.backend.vocab_size(), bench.spec
+    tokens, index = 0, 1000 * (window + 1)
+    with watch.phase("window", point=point.label) as phase:
+        begin = time.perf_counter_ns()
+        while (time.perf_counter_ns() - begin) * 1e-9 < spec.window_s:
+            prompts = random_prompts(point, vocab, spec.seed, index)
+            bench.backend.generate_ids(prompts, point.output_tokens)
+            tokens += point.output_tokens * point.batch
+            index += 1
+        if spec.window_s < _SHORT_WINDOW_S:
+            phase.observe(_short(spec.window_s))
+    record = phase.finished()
+    return record.model_copy(
+        update={"measurements": record.measurements + _per_token(record, tokens)}
+    )
+
+
+def _short(window_s: float) -> Observation:
+    return Observation(
+        kind="short_window",
+        value=window_s,
+        unit="s",
+        message=f"window of {window_s:g} s: below {_SHORT_WINDOW_S:g} s a counter's edges and "
+        "start-up effects weigh in",
+    )
+
+
+def _per_token(record: PhaseRecord, tokens: int) -> tuple[Measurement, ...]:
+    """Energy over output tokens; each keeps the label, scope and reason of its source."""
+    wanted = {
+        "energy_gross": "energy_per_token",
+        "energy_estimate": "energy_estimate_per_token",
+    }
+    return tuple(
+        m.model_copy(
+            update={
+                "metric": wanted[m.metric],
+                "samples": tuple(joules / tokens for joules in m.samples),
+                "provenance": Provenance.DERIVED
+                if m.provenance is Provenance.MEASURED
+                else m.provenance,
+            }
+        )
+        for m in record.measurements
+        if m.metric in wanted
+    )
+
+
+def _samples(record: PhaseRecord, metric: str) -> tuple[float, ...]:
+    return tuple(s for m in record.measurements if m.metric == metric for s in m.samples)
