@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, StringConstraints
@@ -25,6 +26,14 @@ class Frozen(BaseModel):
         allow_inf_nan=False,
         protected_namespaces=(),
     )
+
+
+class PlacedError(ValueError):
+    """Several problems found by one validator, each with its path below the validated model."""
+
+    def __init__(self, problems: Sequence[tuple[tuple[str | int, ...], str]]) -> None:
+        super().__init__("; ".join(message for _, message in problems))
+        self.problems = tuple(problems)
 
 
 def canonical_json(model: BaseModel) -> str:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from slmbench.spec.base import Frozen, Name
 
 Size = Literal["demo", "standard", "full"]
+Count = Annotated[int, Field(ge=1)]
 
 
 class SizeKnobs(Frozen):
     """What differs between a minute's look and a night's run."""
 
-    items: int | Literal["all"] | None = None
+    items: Count | Literal["all"] | None = None
     """Items per task: a seeded stratified sample, or all."""
     repeats: int | None = Field(default=None, ge=1)
     """Timed repetitions per workload point."""
@@ -24,9 +25,9 @@ class SizeKnobs(Frozen):
     """Least length of an energy window [s]."""
     idle_s: float | None = Field(default=None, ge=0)
     """Idle observed before and after an energy window [s]."""
-    prompt_tokens: tuple[int, ...] | None = None
+    prompt_tokens: tuple[Count, ...] | None = None
     """Grid: prompt lengths [tokens]."""
-    output_tokens: tuple[int, ...] | None = None
+    output_tokens: tuple[Count, ...] | None = None
     """Grid: generated lengths [tokens]."""
     timeout_s: float | None = Field(default=None, gt=0)
     """Hard limit per cell [s]."""
@@ -41,7 +42,7 @@ class SuiteTask(Frozen):
     num_fewshot: int = Field(default=0, ge=0)
     chat_template: bool = False
     """Render contexts with the model's own chat template."""
-    items: int | Literal["all"] | None = None
+    items: Count | Literal["all"] | None = None
     """Overrides the size's item count."""
 
 

@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from slmbench.spec.base import Frozen, Name, Sha256
+from slmbench.spec.base import Frozen, Name, PlacedError, Sha256
 from slmbench.spec.recipe import Recipe
 from slmbench.spec.target import Target
 
@@ -102,16 +102,21 @@ class ModelsFile(Frozen):
     def _lineage_is_a_dag(self) -> Self:
         seen: set[str] = set()
         names = {v.name for v in self.variants}
-        for variant in self.variants:
+        problems: list[tuple[tuple[str | int, ...], str]] = []
+        for i, variant in enumerate(self.variants):
             if variant.name in seen:
-                raise ValueError(f"variant {variant.name!r} is listed twice")
+                problems.append((("variants", i, "name"), f"{variant.name!r} is listed twice"))
             if variant.parent is not None and variant.parent not in seen:
-                why = "is listed after it" if variant.parent in names else "is not in this file"
-                raise ValueError(f"variant {variant.name!r}: parent {variant.parent!r} {why}")
+                why = "is not listed before it" if variant.parent in names else "is not in the file"
+                cause = f"variant {variant.name!r}: its parent {variant.parent!r} {why}"
+                problems.append((("variants", i, "parent"), cause))
             seen.add(variant.name)
         targets = [t.name for t in self.targets]
-        if len(set(targets)) != len(targets):
-            raise ValueError("two targets have the same name")
+        for i, name in enumerate(targets):
+            if name in targets[:i]:
+                problems.append((("targets", i, "name"), f"{name!r} is listed twice"))
+        if problems:
+            raise PlacedError(problems)
         return self
 
     def variant(self, name: str) -> Variant:
