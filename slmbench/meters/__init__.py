@@ -1,5 +1,9 @@
 """Who watches: one source per file. A meter knows nothing of the workload."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from slmbench.meters.protocol import Availability, Meter, Reading
 from slmbench.registry import Registry
 
@@ -18,3 +22,22 @@ METERS: Registry[type[Meter]] = Registry(
 )
 
 __all__ = ["METERS", "Availability", "Meter", "Reading"]
+
+if TYPE_CHECKING:  # the type checker compares every meter with the protocol here
+    from slmbench.meters.codecarbon import CodecarbonMeter
+    from slmbench.meters.cuda import CudaMemoryMeter
+    from slmbench.meters.fake import FakeMeter
+    from slmbench.meters.interference import InterferenceMeter
+    from slmbench.meters.memory import MemoryMeter
+    from slmbench.meters.nvml import NvmlMeter
+    from slmbench.meters.rapl import RaplMeter
+
+    _ALL: tuple[type[Meter], ...] = (
+        CodecarbonMeter,
+        CudaMemoryMeter,
+        FakeMeter,
+        InterferenceMeter,
+        MemoryMeter,
+        NvmlMeter,
+        RaplMeter,
+    )

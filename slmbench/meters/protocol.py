@@ -30,7 +30,9 @@ class Meter(Protocol):
 
     method: ClassVar[Method]
     resolution: ClassVar[str]
-    """Smallest difference that the source can show, for people."""
+    """Smallest difference that the source can show, and what start and stop cost, for people."""
+    metrics: ClassVar[tuple[str, ...]]
+    """Names of the metrics that every reading holds, measured or unavailable with a reason."""
 
     @classmethod
     def availability(cls) -> Availability:
@@ -38,10 +40,13 @@ class Meter(Protocol):
 
     @classmethod
     def create(cls, device: str) -> Self:
-        """A meter for this device (``cpu``, ``cuda:0``)."""
+        """A meter for this device (``cpu``, ``cuda:0``); never raises for a missing source."""
 
     def start(self) -> None:
         """Called as the last thing before the phase."""
 
     def stop(self) -> Reading:
-        """Called as the first thing after it; a second start begins a new window."""
+        """Called as the first thing after it; a second start begins a new window.
+
+        Raises SlmbenchError when no window is open.
+        """

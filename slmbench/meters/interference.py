@@ -1,0 +1,231 @@
+"""Signs that something else disturbed the phase: warnings with a size, never corrections."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter_ns
+from typing import ClassVar, Self
+
+from slmbench.meters.absence import no_window
+from slmbench.meters.cgroup import Throttling, throttling, usable_cores
+from slmbench.meters.procfs import field, read_text
+from slmbench.meters.protocol import Availability, Reading
+from slmbench.records import Method, Observation, ObservationKind
+
+LOAD_SLACK = 0.5
+"""Half a thread above what the cores can run: less is within the noise of a 1-minute mean."""
+STEAL_SHARE = 0.01
+"""1 % of the cores' time taken by the hypervisor is the size of effects that we report."""
+STEAL_TICKS = 2
+"""A single tick (10 ms) is the counter's own step and says nothing."""
+SWITCHES_PER_SECOND = 100.0
+"""A thread that shares its core is preempted every few ms; an undisturbed one hardly ever."""
+SWITCHES_LEAST = 10
+"""Fewer than this in a window are no rate at all."""
+BUSY_SHARE = 0.1
+"""A thread that ran for a tenth of the window counts as one of ours in the load."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Thread:
+    switches: int
+    """Involuntary context switches so far."""
+    cpu_ticks: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Snapshot:
+    at_ns: int
+    load1: float | None
+    threads: dict[str, _Thread]
+    steal_ticks: int
+    all_ticks: int
+    throttled: Throttling | None
+    swapped_pages: int
+
+
+class InterferenceMeter:
+    """Load, preemption, steal, CPU quota and swap; reports only what passes a threshold.
+
+    ``root`` stands for the file system's top. Load, steal and swap are of the whole machine
+    (in a container: the host's), preemption and quota are of this process.
+    """
+
+    method: ClassVar[Method] = "counter"
+    resolution: ClassVar[str] = (
+        "load: 1-minute mean; steal: 10 ms ticks; start and stop about 0.1 ms per thread"
+    )
+    metrics: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, root: Path = Path("/")) -> None:
+        self._root = root
+        self._begun: _Snapshot | None = None
+
+    @classmethod
+    def availability(cls) -> Availability:
+        """Needs Linux's /proc; never raises."""
+        if read_text(Path("/proc/loadavg")) is None or read_text(Path("/proc/stat")) is None:
+            return Availability(
+                False,
+                "/proc/loadavg or /proc/stat cannot be read",
+                "run on Linux with /proc mounted",
+            )
+        return Availability(True)
+
+    @classmethod
+    def create(cls, device: str) -> Self:
+        """The same for every device."""
+        del device
+        return cls()
+
+    def start(self) -> None:
+        """Read every counter once."""
+        self._begun = _look(self._root)
+
+    def stop(self) -> Reading:
+        """Read again and judge the differences."""
+        before, self._begun = self._begun, None
+        if before is None:
+            raise no_window("interference")
+        after = _look(self._root)
+        seconds = max((after.at_ns - before.at_ns) / 1e9, 1e-9)
+        seen = (
+            _load(before, after, seconds, usable_cores(self._root)),
+            _switches(before, after, seconds),
+            _steal(before, after),
+            _quota(before, after),
+            _swap(before, after),
+        )
+        return Reading(observations=tuple(one for one in seen if one is not None))
+
+
+def _look(root: Path) -> _Snapshot:
+    steal, total = _cpu_ticks(root)
+    vmstat = read_text(root / "proc/vmstat")
+    load = (read_text(root / "proc/loadavg") or "").split()
+    return _Snapshot(
+        at_ns=perf_counter_ns(),
+        load1=float(load[0]) if load else None,
+        threads=_threads(root / "proc/self/task"),
+        steal_ticks=steal,
+        all_ticks=total,
+        throttled=throttling(root),
+        swapped_pages=(field(vmstat, "pswpin") or 0) + (field(vmstat, "pswpout") or 0),
+    )
+
+
+def _cpu_ticks(root: Path) -> tuple[int, int]:
+    """Steal and all ticks of all cores since boot; guest time is inside user (proc(5))."""
+    first = (read_text(root / "proc/stat") or "").partition("\n")[0].split()
+    ticks = [int(word) for word in first[1:9]]
+    return (ticks[7], sum(ticks)) if len(ticks) == 8 else (0, 0)
+
+
+def _threads(folder: Path) -> dict[str, _Thread]:
+    try:
+        return {entry.name: _thread(entry) for entry in folder.iterdir()}
+    except OSError:
+        return {}
+
+
+def _thread(folder: Path) -> _Thread:
+    """Counters of one thread; zero for one that ended while we looked."""
+    switches = field(read_text(folder / "status"), "nonvoluntary_ctxt_switches") or 0
+    words = (read_text(folder / "stat") or "").rpartition(")")[2].split()
+    ticks = int(words[11]) + int(words[12]) if len(words) > 12 else 0
+    return _Thread(switches, ticks)
+
+
+_NEW = _Thread(0, 0)
+
+
+def _load(before: _Snapshot, after: _Snapshot, seconds: float, cores: int) -> Observation | None:
+    loads = [load for load in (before.load1, after.load1) if load is not None]
+    needed = seconds * BUSY_SHARE * _ticks_per_second()
+    own = sum(
+        1
+        for name, thread in after.threads.items()
+        if thread.cpu_ticks - before.threads.get(name, _NEW).cpu_ticks > needed
+    )
+    room = max(cores, own)
+    worst = max(loads, default=0.0)
+    if worst <= room + LOAD_SLACK:
+        return None
+    return _seen(
+        "load_average",
+        worst,
+        "threads",
+        f"load average {worst:.1f} on {cores} usable cores ({own} busy threads are ours): "
+        "other work ran here, times are too long and scatter",
+    )
+
+
+def _switches(before: _Snapshot, after: _Snapshot, seconds: float) -> Observation | None:
+    counts = [
+        thread.switches - before.threads.get(name, _NEW).switches
+        for name, thread in after.threads.items()
+    ]
+    worst = max(counts, default=0)
+    rate = worst / seconds
+    if worst < SWITCHES_LEAST or rate <= SWITCHES_PER_SECOND:
+        return None
+    return _seen(
+        "involuntary_switches",
+        rate,
+        "1/s",
+        f"a thread was preempted {rate:.0f} times a second ({sum(counts)} times in all threads): "
+        "it shared its core, times are too long",
+    )
+
+
+def _steal(before: _Snapshot, after: _Snapshot) -> Observation | None:
+    stolen = after.steal_ticks - before.steal_ticks
+    total = after.all_ticks - before.all_ticks
+    if stolen < STEAL_TICKS or total <= 0 or stolen / total <= STEAL_SHARE:
+        return None
+    share = stolen / total
+    return _seen(
+        "steal",
+        share,
+        "fraction",
+        f"the hypervisor took {share:.1%} of the processor time: times are too long",
+    )
+
+
+def _quota(before: _Snapshot, after: _Snapshot) -> Observation | None:
+    if before.throttled is None or after.throttled is None:
+        return None
+    periods = after.throttled.periods - before.throttled.periods
+    seconds = after.throttled.seconds - before.throttled.seconds
+    if periods <= 0:
+        return None
+    return _seen(
+        "cgroup_throttled",
+        seconds,
+        "s",
+        f"the CPU quota stopped this process in {periods} periods, {seconds:.2f} s in all: "
+        "use fewer threads than the quota, or raise it",
+    )
+
+
+def _swap(before: _Snapshot, after: _Snapshot) -> Observation | None:
+    pages = after.swapped_pages - before.swapped_pages
+    if pages <= 0:
+        return None
+    moved = pages * os.sysconf("SC_PAGE_SIZE")
+    return _seen(
+        "swap",
+        moved,
+        "bytes",
+        f"{moved / 2**20:.1f} MiB were swapped on this machine: times hold disk accesses",
+    )
+
+
+def _ticks_per_second() -> int:
+    return os.sysconf("SC_CLK_TCK")
+
+
+def _seen(kind: ObservationKind, value: float, unit: str, message: str) -> Observation:
+    return Observation(kind=kind, value=value, unit=unit, message=message)
