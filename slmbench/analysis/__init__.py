@@ -1,1 +1,23 @@
-"""Placeholder docstring, replaced by the owner of this folder."""
+"""From sealed runs to tables: statistics, comparisons, fronts. pandas begins here."""
+
+from slmbench.analysis.compare import Comparison, Delta, Refused, compare
+from slmbench.analysis.pareto import Point, front, metric_front
+from slmbench.analysis.results import Results, load_results
+from slmbench.analysis.rows import MetricRow
+from slmbench.analysis.stability import MEANINGS, Flag, FlagMeaning
+
+__all__ = [
+    "MEANINGS",
+    "Comparison",
+    "Delta",
+    "Flag",
+    "FlagMeaning",
+    "MetricRow",
+    "Point",
+    "Refused",
+    "Results",
+    "compare",
+    "front",
+    "load_results",
+    "metric_front",
+]

@@ -1,0 +1,32 @@
+"""The value that guessing would give, for metrics whose declaration says how to compute it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from fractions import Fraction
+
+from slmbench.metrics import METRICS
+from slmbench.requests import Item
+
+PER_ITEM = "1 / number of choices"
+"""Spelling in the metrics table for "depends on the item"."""
+
+
+def chance_level(metric_name: str, items: Iterable[Item]) -> float | None:
+    """Expected value of a uniform guess over these items; None where the metric has none.
+
+    For :data:`PER_ITEM` it is the mean of 1 / (number of choices) over the items; anything
+    else in the table is a fraction such as ``1/3``.
+    """
+    rule = METRICS[metric_name].chance if metric_name in METRICS else ""
+    if not rule:
+        return None
+    if rule != PER_ITEM:
+        return float(Fraction(rule))
+    counts = [n for item in items if (n := _choices(item)) > 1]
+    return math.fsum(1 / n for n in counts) / len(counts) if counts else None
+
+
+def _choices(item: Item) -> int:
+    return len(item.choices) or len(item.requests)

@@ -1,0 +1,180 @@
+"""The columns of every table that ``Results`` makes: source, type, unit, meaning.
+
+``path`` says where a value is read: a dotted path from a stored run (``spec.variant.name``,
+``record.status``), from one phase of it (``phase.phase``), one measurement
+(``measurement.point``), one judged item (``score.item_id``) or the metrics table
+(``metric.unit``). ``=name`` marks a value that is computed on reading, and by what.
+A test walks the record types to prove that each path exists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import pandas as pd
+
+Dtype = Literal["string", "Float64", "Int64", "boolean"]
+"""pandas extension types: a missing value is ``pd.NA``, never NaN."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a table."""
+
+    name: str
+    path: str
+    """Where the value comes from (see the module's docstring)."""
+    dtype: Dtype
+    description: str
+    unit: str = ""
+    """``of metric``: the unit that the row's ``unit`` column names."""
+
+
+def _text(name: str, path: str, description: str) -> Column:
+    return Column(name, path, "string", description)
+
+
+IDENTITY: tuple[Column, ...] = (
+    _text("run_id", "record.run_id", "when and where the run took place"),
+    _text("digest", "record.digest", "SHA-256 of the RunSpec: what was run"),
+    _text("machine", "record.machine", "fingerprint of the machine"),
+    _text("suite", "spec.suite", "suite name"),
+    _text("size", "spec.size", "demo, standard or full"),
+    _text("variant", "spec.variant.name", "variant name"),
+    _text("variant_digest", "spec.variant.digest", "digest of the artefact or of its recipe"),
+    _text("parent", "spec.variant.parent", "declared parent variant; null for a root"),
+    _text("stage", "spec.variant.stage", "lifecycle stage"),
+    _text("technique", "spec.variant.technique", "what was done to the parent"),
+    _text("format", "spec.variant.format", "gguf, hf or fake"),
+    _text("target", "spec.target.name", "target name"),
+    _text("backend", "spec.target.backend", "inference engine"),
+    _text("device", "spec.target.device", "cpu, cuda …"),
+    Column("threads", "spec.target.threads", "Int64", "compute threads", "count"),
+    _text("dtype", "spec.target.dtype", "compute type asked for"),
+    _text("task", "spec.work_name", "task or workload"),
+)
+
+RUN_COLUMNS: tuple[Column, ...] = (
+    *IDENTITY,
+    _text("kind", "spec.work.kind", "task or workload"),
+    _text("status", "record.status", "how the cell ended"),
+    _text("reason", "record.reason", "why it did not end ok"),
+    _text("signal", "record.signal", "signal that ended the worker"),
+    _text("hint", "record.hint", "what to try next"),
+    _text("started_utc", "record.started_utc", "ISO 8601"),
+    _text("ended_utc", "record.ended_utc", "ISO 8601"),
+    Column("phases_s", "=results.phase_seconds", "Float64", "sum of the phases' durations", "s"),
+    Column("timeout_s", "spec.timeout_s", "Float64", "hard limit of the cell", "s"),
+    Column("items_total", "record.items_total", "Int64", "items asked", "count"),
+    Column("items_failed", "record.items_failed", "Int64", "items with a failed answer", "count"),
+    _text("item_set", "record.item_set", "digest of the item set"),
+    _text("artefact_sha256", "record.model.artefact_sha256", "digest of the artefact as loaded"),
+    Column("artefact_bytes", "record.model.artefact_bytes", "Int64", "size on disk", "bytes"),
+    Column("weight_bytes", "record.model.weight_bytes", "Int64", "weights as stored", "bytes"),
+    Column("parameters", "record.model.parameters", "Int64", "tied weights once", "count"),
+    Column(
+        "bits_per_weight",
+        "record.model.bits_per_weight",
+        "Float64",
+        "effective: scales, embeddings and head included",
+        "bits",
+    ),
+    Column("layers", "record.model.layers", "Int64", "decoder layers", "count"),
+    _text("kernel", "record.model.kernel", "real or simulated arithmetic"),
+    _text("engine_version", "record.model.engine_version", "engine as it names itself"),
+    _text("cpu", "environment.cpu.model", "processor"),
+    Column("usable_cores", "environment.cpu.usable_cores", "Int64", "cores the worker may use"),
+    Column("memory_bytes", "environment.memory_bytes", "Int64", "memory of the machine", "bytes"),
+    _text("os_kernel", "environment.kernel", "kernel"),
+    _text("python", "environment.python", "Python version"),
+    _text("git_commit", "environment.git_commit", "commit of slmbench, where known"),
+    _text("slmbench_version", "record.slmbench_version", "version that made the record"),
+    _text("note", "spec.variant.note", "what a reader must know about the variant"),
+)
+
+METRIC_COLUMNS: tuple[Column, ...] = (
+    *IDENTITY,
+    _text("metric", "metric.name", "key of the metrics table"),
+    Column("primary", "=tables.primary", "boolean", "stands for its task or workload"),
+    _text("phase", "phase.phase", "phase that it was read in; empty for judged items"),
+    _text("point", "measurement.point", "workload point, e.g. pp128+tg32"),
+    _text("scope", "measurement.scope", "what the number covers"),
+    Column("value", "=statistics", "Float64", "aggregate of the raw samples", "of metric"),
+    Column("ci_low", "=statistics", "Float64", "lower end of the 95 % interval", "of metric"),
+    Column("ci_high", "=statistics", "Float64", "upper end of the 95 % interval", "of metric"),
+    Column("se", "=statistics", "Float64", "standard error (means only)", "of metric"),
+    _text("ci_method", "=statistics", "how the interval was made, or why there is none"),
+    Column("n", "=statistics", "Int64", "samples behind the value", "count"),
+    Column("n_failed", "=tables", "Int64", "items that could not be scored", "count"),
+    Column("chance", "=chance", "Float64", "value expected from guessing", "of metric"),
+    _text("unit", "metric.unit", "unit of value and interval"),
+    _text("direction", "metric.direction", "higher, lower or none is better"),
+    _text("provenance", "measurement.provenance", "measured, derived, estimated, unavailable"),
+    _text("method", "measurement.method", "counter, sampled, modelled or derived"),
+    _text("status", "record.status", "how the cell ended"),
+    _text("reason", "measurement.reason", "why there is no value, or only an estimate"),
+    _text("flags", "=stability", "what makes the number shaky, joined by '; '"),
+    Column("bits_per_weight", "record.model.bits_per_weight", "Float64", "effective bits", "bits"),
+    _text("item_set", "record.item_set", "digest of the item set"),
+)
+
+_READING: tuple[Column, ...] = (
+    _text("phase", "phase.phase", "phase that it was read in"),
+    _text("metric", "measurement.metric", "key of the metrics table"),
+    _text("point", "measurement.point", "workload point"),
+    _text("scope", "measurement.scope", "what the number covers"),
+    Column("index", "=position", "Int64", "order in which it was read", "count"),
+    Column("value", "measurement.samples", "Float64", "one raw reading", "of metric"),
+    _text("unit", "metric.unit", "unit of value"),
+    _text("provenance", "measurement.provenance", "measured, derived or estimated"),
+    _text("method", "measurement.method", "counter, sampled, modelled or derived"),
+)
+SAMPLE_COLUMNS: tuple[Column, ...] = (*IDENTITY, *_READING)
+
+ITEM_COLUMNS: tuple[Column, ...] = (
+    *IDENTITY,
+    _text("item_id", "score.item_id", "item, the same id in every run"),
+    _text("cluster", "score.cluster", "items of one cluster are not independent"),
+    _text("group", "score.group", "subgroup"),
+    _text("metric", "score.metric", "key of the metrics table"),
+    Column("value", "score.value", "Float64", "judgement; null when unscored", "of metric"),
+    _text("failure", "score.failure", "why it could not be scored"),
+)
+
+
+COMPARISON_COLUMNS: tuple[Column, ...] = (
+    _text("run_id", "record.run_id", "run of the variant"),
+    _text("parent_run_id", "record.run_id", "run of the parent"),
+    _text("variant", "spec.variant.name", "variant name"),
+    _text("parent", "spec.variant.parent", "what it is compared with"),
+    _text("target", "spec.target.name", "target of the variant's run"),
+    _text("parent_target", "spec.target.name", "target of the parent's run"),
+    _text("suite", "spec.suite", "suite; p-values are adjusted within it"),
+    _text("size", "spec.size", "demo, standard or full"),
+    _text("task", "spec.work_name", "task or workload"),
+    _text("metric", "metric.name", "key of the metrics table"),
+    _text("point", "measurement.point", "workload point"),
+    Column("delta", "=paired", "Float64", "variant minus parent", "of metric"),
+    Column("ci_low", "=paired", "Float64", "lower end of the 95 % interval", "of metric"),
+    Column("ci_high", "=paired", "Float64", "upper end of the 95 % interval", "of metric"),
+    Column("n", "=paired", "Int64", "pairs of items, or repetitions", "count"),
+    Column("flips_up", "=paired", "Int64", "wrong in the parent, right here", "count"),
+    Column("flips_down", "=paired", "Int64", "right in the parent, wrong here", "count"),
+    Column("p", "=paired", "Float64", "two-sided, not adjusted"),
+    _text("p_method", "=paired", "exact McNemar, paired t, or t with clusters"),
+    Column("p_holm", "=compare", "Float64", "adjusted by Holm within the suite"),
+    Column("mde", "=paired", "Float64", "difference found with 80 % power", "of metric"),
+    _text("verdict", "=compare", "better, worse, higher, lower or not resolved"),
+    _text("unit", "metric.unit", "unit of delta, interval and mde"),
+    _text("direction", "metric.direction", "higher, lower or none is better"),
+    _text("provenance", "=compare", "derived"),
+    _text("flags", "=compare", "what makes the comparison shaky"),
+)
+
+
+def frame(columns: tuple[Column, ...], values: Mapping[str, Iterable[object]]) -> pd.DataFrame:
+    """A table of exactly these columns with their types; ``values`` is by column name."""
+    series = {c.name: pd.Series(list(values[c.name]), dtype="object") for c in columns}
+    return pd.DataFrame(series).astype({c.name: c.dtype for c in columns})

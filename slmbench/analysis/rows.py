@@ -1,0 +1,267 @@
+"""From stored runs to metric rows: a row a number, with its interval, provenance and flags."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from slmbench.analysis.stability import (
+    Flag,
+    observed_flags,
+    sample_flags,
+    score_flags,
+)
+from slmbench.analysis.statistics import (
+    Estimate,
+    distance_estimate,
+    mean_estimate,
+    median_estimate,
+)
+from slmbench.metrics import METRICS, Metric
+from slmbench.records import Measurement, Observation, PhaseRecord, Provenance, ScoreRow, Status
+from slmbench.spec import TaskSpec
+from slmbench.store import StoredRun
+
+HEADLINE: Mapping[str, str] = {
+    "latency": "tpot",
+    "memory": "peak_memory",
+    "energy": "energy_per_token",
+}
+"""The metric that stands for each workload."""
+DISTANCE_OF: Mapping[str, str] = {"stereotype_distance": "stereotype_preference"}
+"""Derived metric -> the judged one whose distance from its ideal it is."""
+_COSTS = frozenset({"s", "tok/s", "bytes", "J", "W", "J/token", "gCO2e"})
+_NOT_THE_LOAD = frozenset({"warm_up", "idle_before", "idle_after"})
+"""Phases whose readings never stand for a workload."""
+_KEPT_WHEN_SIMULATED = frozenset({"artefact_size"})
+
+ChanceOf = Callable[[StoredRun, str], float | None]
+"""Chance level of a metric in a run, or None."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """All judgements of one metric in one run, unscored items included, in stored order."""
+
+    items: tuple[str, ...]
+    clusters: tuple[str, ...]
+    groups: tuple[str, ...]
+    values: tuple[float | None, ...]
+    failures: tuple[str | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MetricRow:
+    """One number of one run, or the reason why there is none."""
+
+    run: StoredRun
+    metric: str
+    estimate: Estimate
+    provenance: Provenance
+    primary: bool = False
+    phase: str = ""
+    point: str = ""
+    scope: str = ""
+    method: str = ""
+    reason: str = ""
+    n_failed: int = 0
+    chance: float | None = None
+    flags: tuple[Flag, ...] = ()
+
+    @property
+    def declared(self) -> Metric | None:
+        """The metric's entry in the metrics table; None for one this version does not know."""
+        return METRICS.get(self.metric)
+
+    @property
+    def unit(self) -> str:
+        """Unit of value and interval; empty for an unknown metric."""
+        return self.declared.unit if self.declared else ""
+
+    @property
+    def direction(self) -> Literal["higher", "lower", "none"]:
+        """Which way is better."""
+        return self.declared.direction if self.declared else "none"
+
+
+def judged_by_metric(scores: Iterable[ScoreRow]) -> dict[str, Judged]:
+    """Judgements grouped by metric, in stored order."""
+    grouped: dict[str, list[ScoreRow]] = {}
+    for row in scores:
+        grouped.setdefault(row.metric, []).append(row)
+    return {
+        name: Judged(
+            tuple(r.item_id for r in rows),
+            tuple(r.cluster for r in rows),
+            tuple(r.group for r in rows),
+            tuple(r.value for r in rows),
+            tuple(r.failure for r in rows),
+        )
+        for name, rows in grouped.items()
+    }
+
+
+def primary_metric(run: StoredRun) -> str:
+    """The metric that stands for the run's task or workload."""
+    work = run.spec.work
+    if isinstance(work, TaskSpec):
+        return work.primary
+    return HEADLINE.get(work.workload, "e2e")
+
+
+def metric_rows(
+    run: StoredRun, judged: Mapping[str, Judged] | None, chance_of: ChanceOf
+) -> tuple[MetricRow, ...]:
+    """Every number of one run; a run that failed gives one row with its reason.
+
+    ``judged`` is None when the run's scores cannot be read.
+    """
+    record, primary = run.record, primary_metric(run)
+    if record.status is not Status.OK:
+        return (_nothing(run, primary, record.reason),)
+    rows = list(_measured_rows(run, primary))
+    if isinstance(run.spec.work, TaskSpec):
+        rows += _judged_rows(run, judged or {}, chance_of)
+        if not any(r.primary for r in rows):
+            why = "its scores cannot be read" if judged is None else f"no scores of {primary}"
+            rows.append(_nothing(run, primary, f"{why}: score the run again"))
+    elif not any(r.primary for r in rows):
+        rows.append(_nothing(run, primary, f"no meter gave {primary}"))
+    return tuple(rows)
+
+
+def _nothing(run: StoredRun, metric: str, reason: str) -> MetricRow:
+    nothing = Estimate(None, 0, method="no value")
+    return MetricRow(run, metric, nothing, Provenance.UNAVAILABLE, primary=True, reason=reason)
+
+
+def _judged_rows(
+    run: StoredRun, judged: Mapping[str, Judged], chance_of: ChanceOf
+) -> Iterator[MetricRow]:
+    primary = primary_metric(run)
+    for name, column in judged.items():
+        declared = METRICS.get(name)
+        bounded = declared is not None and declared.unit == "fraction"
+        estimate = _score_estimate(column, bounded=bounded)
+        failed = column.values.count(None)
+        chance = chance_of(run, name)
+        ranked = declared is not None and declared.direction == "higher"
+        flags = score_flags(estimate, failed, chance if ranked else None)
+        yield MetricRow(
+            run,
+            name,
+            estimate,
+            Provenance.MEASURED if estimate.n else Provenance.UNAVAILABLE,
+            primary=name == primary,
+            reason="" if estimate.n else "no item could be scored",
+            n_failed=failed,
+            chance=chance,
+            flags=flags if declared else (*flags, "unknown metric"),
+        )
+    for name, source in DISTANCE_OF.items():
+        ideal = METRICS[source].ideal
+        if source in judged and name not in judged and ideal is not None:
+            yield _distance_row(run, name, judged[source], ideal)
+
+
+def _distance_row(run: StoredRun, name: str, column: Judged, ideal: float) -> MetricRow:
+    estimate = distance_estimate(_score_estimate(column, bounded=True), ideal)
+    failed = column.values.count(None)
+    return MetricRow(
+        run,
+        name,
+        estimate,
+        Provenance.DERIVED if estimate.n else Provenance.UNAVAILABLE,
+        primary=name == primary_metric(run),
+        reason="" if estimate.n else "no item could be scored",
+        n_failed=failed,
+        flags=score_flags(estimate, failed, None),
+    )
+
+
+def _score_estimate(column: Judged, *, bounded: bool) -> Estimate:
+    kept = [(v, c) for v, c in zip(column.values, column.clusters, strict=True) if v is not None]
+    return mean_estimate([v for v, _ in kept], [c for _, c in kept], bounded=bounded)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """Measurements of one kind from the phases of one name, put together."""
+
+    phase: str
+    first: Measurement
+    samples: tuple[float, ...]
+    observations: tuple[Observation, ...]
+
+
+def _readings(run: StoredRun) -> Iterator[_Reading]:
+    grouped: dict[tuple[str, ...], list[tuple[PhaseRecord, Measurement]]] = {}
+    for phase in run.record.phases:
+        for m in phase.measurements:
+            key = (phase.phase, m.metric, m.point, m.scope, m.provenance, m.method)
+            grouped.setdefault(key, []).append((phase, m))
+    for found in grouped.values():
+        samples = tuple(s for _, m in found for s in m.samples)
+        seen = tuple(o for phase, _ in found for o in phase.observations)
+        yield _Reading(found[0][0].phase, found[0][1], samples, seen)
+
+
+def _measured_rows(run: StoredRun, primary: str) -> Iterator[MetricRow]:
+    simulated = run.record.model is not None and run.record.model.kernel == "simulated"
+    for reading in _readings(run):
+        first = reading.first
+        declared = METRICS.get(first.metric)
+        unit = declared.unit if declared else ""
+        uncredited = simulated and unit in _COSTS and first.metric not in _KEPT_WHEN_SIMULATED
+        base = MetricRow(
+            run,
+            first.metric,
+            Estimate(None, 0, method="no value"),
+            Provenance.UNAVAILABLE,
+            primary=first.metric == primary and reading.phase not in _NOT_THE_LOAD,
+            phase=reading.phase,
+            point=first.point,
+            scope=first.scope,
+            method=first.method,
+            reason=first.reason,
+        )
+        if uncredited:
+            why = "simulated kernel: speed, memory and energy mean nothing"
+            yield replace(base, flags=("simulated kernel",), reason=why)
+        elif not reading.samples:
+            yield base
+        else:
+            estimate = aggregate(declared, reading.samples)
+            flags = _reading_flags(declared, reading)
+            yield replace(base, estimate=estimate, provenance=first.provenance, flags=flags)
+
+
+def _reading_flags(declared: Metric | None, reading: _Reading) -> tuple[Flag, ...]:
+    if declared is None:
+        return ("unknown metric",)
+    flags = list(observed_flags(declared.unit, reading.observations))
+    if declared.aggregate != "single":
+        flags += sample_flags(declared.aggregate, declared.unit, reading.samples)
+    if declared.name == "itl" and len(reading.samples) > 1:
+        flags = [f for f in flags if f != "trend"]
+        flags.append("dependent samples")
+    return tuple(dict.fromkeys(flags))
+
+
+def aggregate(declared: Metric | None, samples: tuple[float, ...]) -> Estimate:
+    """What the metrics table says to make of raw readings; unknown metrics get their median."""
+    how = declared.aggregate if declared else "median"
+    if how == "mean":
+        return mean_estimate(samples)
+    if how == "max":
+        return Estimate(max(samples), len(samples), method="maximum: no interval")
+    if how == "sum":
+        return Estimate(math.fsum(samples), len(samples), method="sum: no interval")
+    estimate = median_estimate(samples)
+    if how == "single" and len(samples) == 1:
+        return Estimate(estimate.value, 1, method="exact")
+    if declared is not None and declared.name == "itl":
+        return Estimate(estimate.value, estimate.n, method="tokens are not independent")
+    return estimate

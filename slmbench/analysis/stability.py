@@ -1,0 +1,236 @@
+"""What makes a number shaky: seen by a meter while it was taken, or inferred from the samples.
+
+Observed things are stored in the record; inferred ones are computed on reading. Both become
+short flags that stand beside the number in every table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from slmbench.analysis.statistics import Estimate, trend_p, variation
+from slmbench.records import Observation, ObservationKind
+
+Flag = Literal[
+    "all equal",
+    "backend differs",
+    "below chance",
+    "cached prefix",
+    "dependent samples",
+    "few samples",
+    "gpu throttled",
+    "loaded machine",
+    "noisy",
+    "not above chance",
+    "one process",
+    "preempted",
+    "short window",
+    "simulated kernel",
+    "single reading",
+    "spinning",
+    "steal",
+    "swapping",
+    "throttled",
+    "trend",
+    "unknown metric",
+    "unscored items",
+]
+
+NOISY_CV = 0.05
+"""Coefficient of variation above which repetitions are called noisy."""
+TREND_P = 0.01
+"""Mann-Kendall p below which a drift during the run is reported."""
+
+
+@dataclass(frozen=True, slots=True)
+class FlagMeaning:
+    """What a flag says, and what to do about it."""
+
+    flag: Flag
+    meaning: str
+    advice: str
+    observed: bool = False
+    """Seen by a meter in the record; else inferred on reading."""
+
+
+_MEANINGS: tuple[FlagMeaning, ...] = (
+    FlagMeaning("all equal", "every sample is the same", "the spread is unknown, not zero"),
+    FlagMeaning(
+        "backend differs",
+        "the parent ran on another backend, so the difference mixes engine and variant",
+        "compare through a variant that both backends can run",
+    ),
+    FlagMeaning(
+        "below chance", "the whole interval lies below guessing", "check the prompt and the labels"
+    ),
+    FlagMeaning(
+        "cached prefix",
+        "the engine evaluated fewer prompt tokens than it was given",
+        "time to first token is too small; clear the cache between requests",
+        observed=True,
+    ),
+    FlagMeaning(
+        "dependent samples",
+        "readings follow one another within a request, so no interval is given",
+        "use the figure per request (TPOT) for comparisons",
+    ),
+    FlagMeaning(
+        "few samples",
+        "too few repetitions for a 95 % interval of this statistic",
+        "raise repeats in the suite: six give an interval for a median",
+    ),
+    FlagMeaning(
+        "gpu throttled", "the GPU lowered its clocks", "cool down and run again", observed=True
+    ),
+    FlagMeaning(
+        "loaded machine",
+        "other work ran on the machine at the same time",
+        "run again on an idle machine",
+        observed=True,
+    ),
+    FlagMeaning(
+        "noisy",
+        "repetitions vary by more than 5 % (coefficient of variation)",
+        "more repeats on a quieter machine",
+    ),
+    FlagMeaning(
+        "not above chance",
+        "the interval reaches down to guessing",
+        "more items, or an easier task for this size of model",
+    ),
+    FlagMeaning(
+        "one process",
+        "each side was timed in one process, so differences between processes are not covered",
+        "repeat with --force and compare the runs",
+    ),
+    FlagMeaning(
+        "preempted",
+        "the kernel took the processor away from the worker",
+        "fewer threads, or an idle machine",
+        observed=True,
+    ),
+    FlagMeaning(
+        "short window",
+        "the window is short for the counter's resolution",
+        "raise window_s in the suite",
+        observed=True,
+    ),
+    FlagMeaning(
+        "simulated kernel",
+        "the compression is simulated in dense arithmetic",
+        "speed and memory of such a variant mean nothing and are not shown",
+    ),
+    FlagMeaning("single reading", "one reading only, so no interval", "raise repeats in the suite"),
+    FlagMeaning(
+        "spinning",
+        "waiting threads burned processor time",
+        "no more threads than free cores",
+        observed=True,
+    ),
+    FlagMeaning(
+        "steal",
+        "the hypervisor gave processor time to another guest",
+        "run again, or on a machine of your own",
+        observed=True,
+    ),
+    FlagMeaning("swapping", "memory was swapped", "free memory and run again", observed=True),
+    FlagMeaning(
+        "throttled",
+        "the control group's processor quota was used up",
+        "fewer threads, or a larger quota",
+        observed=True,
+    ),
+    FlagMeaning(
+        "trend",
+        "repetitions drift in time (Mann-Kendall p < 0.01)",
+        "more warm-up, or let the machine cool",
+    ),
+    FlagMeaning(
+        "unknown metric",
+        "the metrics table of this version does not hold it",
+        "read these results with the slmbench that made them",
+    ),
+    FlagMeaning(
+        "unscored items",
+        "some answers could not be scored; they are counted, not scored as wrong",
+        "see n_failed, and the failures in Results.items()",
+    ),
+)
+MEANINGS: Mapping[Flag, FlagMeaning] = {m.flag: m for m in _MEANINGS}
+"""Explanation of every flag."""
+
+_OBSERVED: Mapping[ObservationKind, Flag] = {
+    "load_average": "loaded machine",
+    "involuntary_switches": "preempted",
+    "steal": "steal",
+    "cgroup_throttled": "throttled",
+    "gpu_throttled": "gpu throttled",
+    "swap": "swapping",
+    "prefix_cache": "cached prefix",
+    "short_window": "short window",
+    "spin": "spinning",
+}
+if set(_OBSERVED) != set(get_args(ObservationKind)):  # pragma: no cover - typing slip above
+    raise AssertionError("an observation kind has no flag")
+if set(MEANINGS) != set(get_args(Flag)):  # pragma: no cover - typing slip above
+    raise AssertionError("a flag has no meaning")
+
+_MOVED_BY_INTERFERENCE = frozenset({"s", "tok/s", "J", "W", "J/token", "gCO2e"})
+_ALWAYS_TELLING = frozenset[ObservationKind]({"swap"})
+
+
+def observed_flags(unit: str, observations: Iterable[Observation]) -> tuple[Flag, ...]:
+    """Flags of what a meter saw in the phase, for metrics that it can move (time and energy)."""
+    moved = unit in _MOVED_BY_INTERFERENCE
+    kinds = {o.kind for o in observations if moved or o.kind in _ALWAYS_TELLING}
+    return tuple(sorted(_OBSERVED[kind] for kind in kinds))
+
+
+def sample_flags(aggregate: str, unit: str, samples: Sequence[float]) -> tuple[Flag, ...]:
+    """Flags that the raw repetitions of a measurement give away."""
+    if len(samples) == 1:
+        return ("single reading",)
+    flags: list[Flag] = []
+    if aggregate == "median" and len(samples) < 6:
+        flags.append("few samples")
+    if unit in _MOVED_BY_INTERFERENCE:
+        spread = variation(samples)
+        if spread is not None and spread > NOISY_CV:
+            flags.append("noisy")
+        drift = trend_p(samples)
+        if drift is not None and drift < TREND_P:
+            flags.append("trend")
+    return tuple(flags)
+
+
+def score_flags(estimate: Estimate, failed: int, chance: float | None) -> tuple[Flag, ...]:
+    """Flags of a mean over judged items (of a metric where more is better, if chance is given)."""
+    flags: list[Flag] = []
+    if failed:
+        flags.append("unscored items")
+    if estimate.n == 1:
+        flags.append("single reading")
+    elif estimate.n > 1 and estimate.se == 0:
+        flags.append("all equal")
+    if chance is not None and estimate.low is not None and estimate.high is not None:
+        if estimate.high < chance:
+            flags.append("below chance")
+        elif estimate.low <= chance:
+            flags.append("not above chance")
+    return tuple(flags)
+
+
+def joined(flags: Iterable[Flag]) -> str:
+    """The ``flags`` column: each flag once, in alphabetical order, joined by ``; ``."""
+    return "; ".join(sorted(set(flags)))
+
+
+def split(text: str) -> tuple[Flag, ...]:
+    """The flags of a ``flags`` column.
+
+    >>> split("noisy; trend")
+    ('noisy', 'trend')
+    """
+    return tuple(flag for flag in MEANINGS if flag in text.split("; "))
