@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ from slmbench.errors import UsageError
 from slmbench.plan import Plan, Selection, make_plan
 from slmbench.runner.events import Listener, Silent
 from slmbench.spec import ModelsFile, Suite
-from slmbench.spec.load import load_models, load_suite, models_path
+from slmbench.spec.load import load_models, load_suite
 from slmbench.tasks.definitions import definition_digest
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class Request:
 
     suites: tuple[str, ...]
     models: str = "demo"
-    selection: Selection = Selection()
+    selection: Selection = field(default_factory=Selection)
     overrides: tuple[str, ...] = ()
     """``path=value``: ``variants…`` and ``targets…`` go to the models file, ``NAME.…`` to the
     suite of that name, everything else to all suites."""
@@ -40,7 +40,6 @@ class Planned:
 
     plan: Plan
     models: ModelsFile
-    base: Path
 
 
 def plan_suites(request: Request) -> Planned:
@@ -51,8 +50,7 @@ def plan_suites(request: Request) -> Planned:
     _refuse_twins(suites)
     tasks = {task.task for suite in suites for task in suite.tasks}
     definitions = {name: definition_digest(name) for name in sorted(tasks)}
-    base = models_path(request.models).parent
-    return Planned(make_plan(suites, models, base, request.selection, definitions), models, base)
+    return Planned(make_plan(suites, models, request.selection, definitions), models)
 
 
 def cell_states(planned: Planned, results: Path) -> tuple[CellState, ...]:
@@ -77,7 +75,6 @@ def run_suites(
     campaign = Campaign(
         planned.plan,
         planned.models,
-        planned.base,
         results,
         listener or Silent(),
         policy or Policy(),
@@ -85,12 +82,14 @@ def run_suites(
     return campaign.run()
 
 
-def report(results: Path, out: Path, *, title: str = "slmbench") -> Path:
-    """Write one self-contained page about a results folder; returns its path."""
+def report(
+    results: Path, out: Path, *, title: str = "slmbench", only: Set[str] | None = None
+) -> Path:
+    """Write one self-contained page about a results folder (or some digests of it)."""
     from slmbench.analysis import load_results
     from slmbench.report import write_report
 
-    return write_report(load_results(results), out, title=title)
+    return write_report(load_results(results, only=only), out, title=title)
 
 
 def compare(results: Path, *, vary: Sequence[str] = ()) -> Comparison:

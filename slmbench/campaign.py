@@ -77,14 +77,19 @@ def _state(root: Path, cell: Cell, machine: str) -> CellState:
     return CellState(cell, run.record.status, run.record.reason)
 
 
+def wanted(policy: Policy, state: CellState) -> bool:
+    """Whether a campaign with this policy would run the cell."""
+    if policy.force or state.status is None:
+        return True
+    return policy.retry_failed and state.status is not Status.OK
+
+
 @dataclass(slots=True)
 class Campaign:
     """One carrying-out of one plan into one results folder."""
 
     plan: Plan
     models: ModelsFile
-    base: Path
-    """Folder of the models file."""
     root: Path
     """Results folder."""
     listener: Listener
@@ -95,7 +100,7 @@ class Campaign:
         sweep(self.root)
         self._keep_skips()
         before = states(self.root, self.plan.cells)
-        todo = [s.cell for s in before if self._wanted(s)]
+        todo = [s.cell for s in before if wanted(self.policy, s)]
         ran = 0
         try:
             for outcome, items in self._outcomes(todo):
@@ -108,21 +113,16 @@ class Campaign:
             ) from None
         return Summary(states(self.root, self.plan.cells), ran)
 
-    def _wanted(self, state: CellState) -> bool:
-        if self.policy.force or state.status is None:
-            return True
-        return self.policy.retry_failed and state.status is not Status.OK
-
     def _keep_skips(self) -> None:
         for suite in {c.spec.suite for c in self.plan.cells} | {s.suite for s in self.plan.skips}:
             mine = tuple(s for s in self.plan.skips if s.suite == suite)
             save_skips(self.root, suite, mine)
 
     def _outcomes(self, todo: Sequence[Cell]) -> Iterator[tuple[Outcome, ItemSet | None]]:
-        tasks = tuple({c.spec.work: None for c in todo if isinstance(c.spec.work, TaskSpec)})
-        specs = [t for t in tasks if isinstance(t, TaskSpec)]
+        works = dict.fromkeys(c.spec.work for c in todo)
+        specs = [work for work in works if isinstance(work, TaskSpec)]
         prepared = dict(zip(specs, prepare_items(specs, self.listener), strict=True))
-        artefacts = _Artefacts(self.models, self.base, self.listener)
+        artefacts = _Artefacts(self.models, self.listener)
         artefacts.make({c.spec.variant.name for c in todo})
         for group in worker_groups(todo):
             made = artefacts.of(group[0].variant.name)
@@ -241,9 +241,9 @@ def _invalid(spec: RunSpec, reason: str, hint: str) -> Outcome:
 class _Artefacts:
     """The artefacts of the variants that are needed, made parents first."""
 
-    def __init__(self, models: ModelsFile, base: Path, listener: Listener) -> None:
-        self._models, self._base, self._listener = models, base, listener
-        self._refs = identify(models, base)
+    def __init__(self, models: ModelsFile, listener: Listener) -> None:
+        self._models, self._listener = models, listener
+        self._refs = identify(models)
         self._made: dict[str, Artefact | SlmbenchError] = {}
 
     def make(self, names: Iterable[str]) -> None:
@@ -269,10 +269,10 @@ class _Artefacts:
                 )
             parent = found
         if variant.format == "fake":
-            return Artefact(path=self._base, sha256=self._refs[name].digest, bytes=0, made=None)
+            return Artefact(path=Path(), sha256=self._refs[name].digest, bytes=0, made=None)
         try:
             return materialise(
-                variant, self._refs[name], parent, base=self._base, report=self._listener.stage
+                variant, self._refs[name], parent, base=Path(), report=self._listener.stage
             )
         except DiskSpaceError:
             raise

@@ -29,7 +29,7 @@ from slmbench.spec import (
     WorkloadPoint,
     WorkloadSpec,
 )
-from slmbench.spec.identity import recipe_digest
+from slmbench.spec.identity import recipe_digest, source_digest
 from slmbench.spec.suite import Size
 from slmbench.tasks.workloads import WORKLOADS
 
@@ -65,19 +65,17 @@ class Selection:
 def make_plan(
     suites: Sequence[Suite],
     models: ModelsFile,
-    base: Path,
     selection: Selection,
     definitions: Mapping[str, str],
 ) -> Plan:
     """All cells, variants outermost so that a model is loaded for one stretch.
 
-    ``base`` is the folder of the models file, for relative ``file:`` sources. ``definitions``
-    gives the digest of each task's definition. Raises UnknownNameError, UsageError and
-    ArtefactError (a ``file:`` source that is not there).
+    ``definitions`` gives the digest of each task's definition. Raises UnknownNameError,
+    UsageError and ArtefactError (a ``file:`` source that is not there).
     """
     variants = _chosen("variant", selection.variants, {v.name: v for v in models.variants})
     targets = _chosen("target", selection.targets, {t.name: t for t in models.targets})
-    refs = identify(models, base)
+    refs = identify(models)
     capabilities = {t.name: _capabilities(t.backend) for t in targets}
     cells: list[Cell] = []
     skips: list[SkipRecord] = []
@@ -101,14 +99,14 @@ def make_plan(
     return Plan(tuple(cells), tuple(skips))
 
 
-def identify(models: ModelsFile, base: Path) -> dict[str, VariantRef]:
+def identify(models: ModelsFile) -> dict[str, VariantRef]:
     """The identity of every variant, by name; hashes ``file:`` sources without a digest."""
     refs: dict[str, VariantRef] = {}
     for variant in models.variants:
         parent = refs[variant.parent].digest if variant.parent else None
         refs[variant.name] = VariantRef(
             name=variant.name,
-            digest=_identity(variant, parent, base),
+            digest=_identity(variant, parent),
             format=variant.format,
             stage=variant.stage,
             technique=variant.technique,
@@ -120,19 +118,16 @@ def identify(models: ModelsFile, base: Path) -> dict[str, VariantRef]:
     return refs
 
 
-def _identity(variant: Variant, parent: str | None, base: Path) -> str:
+def _identity(variant: Variant, parent: str | None) -> str:
     if variant.recipe is not None:
         assert parent is not None
         return recipe_digest(variant.recipe, parent)
     source = variant.source
     if source is None:
         return hashlib.sha256(f"fake:{variant.name}".encode()).hexdigest()
-    if source.sha256:
-        return source.sha256
-    if source.file is not None:
-        return content_digest(base / source.file)
-    text = source.model_dump_json()
-    return hashlib.sha256(text.encode()).hexdigest()
+    if source.file is not None and source.sha256 is None:
+        return content_digest(Path(source.file))
+    return source_digest(source)
 
 
 def content_digest(path: Path) -> str:

@@ -1,1 +1,1 @@
-"""Placeholder docstring, replaced by the owner of this folder."""
+"""The command line: thin. stdout is data, stderr is talk."""

@@ -1,0 +1,94 @@
+"""``slmbench list``: what there is. Imports as little as the list needs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+
+from slmbench.cli.output import Value, emit
+
+Rows = tuple[Sequence[str], list[tuple[Value, ...]]]
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Rows whose name contains the filter."""
+    lists: dict[str, Callable[[], Rows]] = {
+        "suites": _suites,
+        "tasks": _tasks,
+        "models": _models,
+        "backends": _backends,
+        "metrics": _metrics,
+        "meters": _meters,
+    }
+    columns, rows = lists[arguments.what]()
+    kept = [row for row in rows if arguments.filter in str(row[0])]
+    emit(columns, kept, arguments.format)
+    print(f"{len(kept)} {arguments.what}", file=sys.stderr)
+    return 0
+
+
+def _suites() -> Rows:
+    from slmbench.spec.load import load_suite, suite_names
+
+    suites = [load_suite(name) for name in suite_names()]
+    rows: list[tuple[Value, ...]] = [
+        (
+            s.name,
+            s.title,
+            ", ".join([*(t.task for t in s.tasks), *(w.workload for w in s.workloads)]),
+            ", ".join(s.sizes),
+        )
+        for s in suites
+    ]
+    return ("suite", "title", "tasks and workloads", "sizes"), rows
+
+
+def _tasks() -> Rows:
+    from slmbench.tasks.index import list_tasks
+
+    return ("task", "source", "folder"), [(t.name, t.source, t.folder) for t in list_tasks()]
+
+
+def _models() -> Rows:
+    from slmbench.spec.load import load_models, models_names
+
+    rows: list[tuple[Value, ...]] = []
+    for name in models_names():
+        models = load_models(name)
+        targets = ", ".join(t.name for t in models.targets)
+        rows += [
+            (v.name, name, v.stage, v.technique, v.parent, v.format, v.licence, targets)
+            for v in models.variants
+        ]
+    columns = ("variant", "file", "stage", "technique", "parent", "format", "licence", "targets")
+    return columns, rows
+
+
+def _backends() -> Rows:
+    from slmbench.backends import BACKENDS, CAPABILITIES
+
+    rows: list[tuple[Value, ...]] = []
+    for name in BACKENDS.names():
+        can = CAPABILITIES.get(name) or BACKENDS.load(name).capabilities
+        rows.append((name, ", ".join(can.formats), ", ".join(can.devices)))
+    return ("backend", "formats", "devices"), rows
+
+
+def _metrics() -> Rows:
+    from slmbench.metrics import METRICS
+
+    rows: list[tuple[Value, ...]] = [
+        (m.name, m.unit, m.direction, m.aggregate, m.label, m.definition) for m in METRICS.values()
+    ]
+    return ("metric", "unit", "direction", "aggregate", "label", "definition"), rows
+
+
+def _meters() -> Rows:
+    from slmbench.meters import METERS
+
+    rows: list[tuple[Value, ...]] = []
+    for name in METERS.names():
+        found = METERS.load(name).availability()
+        rows.append((name, found.ok, found.reason, found.fix))
+    return ("meter", "available", "reason", "fix"), rows

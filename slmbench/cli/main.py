@@ -1,0 +1,168 @@
+"""``slmbench``: the parser, and one place where errors become messages and exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+import traceback
+from collections.abc import Sequence
+
+from slmbench import __version__
+from slmbench.errors import SlmbenchError
+
+EPILOG = """exit codes:
+  0 ok    1 internal error    2 usage or configuration    3 some cells failed
+  4 a gate failed    5 something must be installed or fetched first    130 interrupted
+
+examples:
+  slmbench demo                              everything on the embedded defaults, then the report
+  slmbench plan accuracy --models mine.yaml  what would run, what not and why
+  slmbench run accuracy latency --models mine.yaml --size standard
+  slmbench report                            one HTML page about results/
+"""
+
+FORMATS = ("table", "json", "csv", "md")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code."""
+    arguments = build_parser().parse_args(argv)
+    try:
+        module = importlib.import_module(f"slmbench.cli.{arguments.module}")
+        code: int = module.execute(arguments)
+        return code
+    except SlmbenchError as error:
+        print(f"slmbench: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("slmbench: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output went away, as in `slmbench list | head`
+        sys.stderr.close()
+        return 0
+    except Exception:  # noqa: BLE001 - the last resort: a bug, shown whole
+        traceback.print_exc()
+        print("slmbench: internal error, please report it with the lines above", file=sys.stderr)
+        return 1
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """All commands and flags; imports nothing but argparse."""
+    parser = argparse.ArgumentParser(
+        prog="slmbench",
+        description="Measure every lifecycle variant of a small language model, on quality and "
+        "cost, on the hardware it will run on.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"slmbench {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_run(commands)
+    _add_reading(commands)
+    _add_looking(commands)
+    return parser
+
+
+def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    run = _command(commands, "run", "run", "run suites; finished cells are not run again")
+    _selection(run)
+    run.add_argument("--force", action="store_true", help="run finished cells again as well")
+    run.add_argument(
+        "--retry-failed", action="store_true", help="run cells again that did not end ok"
+    )
+    plan = _command(
+        commands, "plan", "plan", "show the cells, the skips, time and memory; run nothing"
+    )
+    _selection(plan)
+    _format(plan)
+    demo = _command(
+        commands, "demo", "demo", "all six suites on the embedded defaults, then the report"
+    )
+    demo.add_argument("--results", default="results", help="results folder (default: results)")
+    demo.add_argument(
+        "--out", default="reports/demo", help="folder of the page (default: reports/demo)"
+    )
+    demo.add_argument(
+        "--retry-failed", action="store_true", help="run cells again that did not end ok"
+    )
+
+
+def _add_reading(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    report = _command(commands, "report", "report", "write one HTML page about a results folder")
+    report.add_argument("--results", default="results", help="results folder (default: results)")
+    report.add_argument("--out", default="reports/latest", help="folder of the page")
+    report.add_argument("--title", default="slmbench", help="title of the page")
+    show = _command(commands, "show", "show", "the numbers of a results folder, a row each")
+    show.add_argument("run", nargs="?", help="only this run id, digest or variant")
+    show.add_argument("--results", default="results", help="results folder (default: results)")
+    _format(show)
+    compare = _command(
+        commands, "compare", "compare", "paired differences of every variant against its parent"
+    )
+    compare.add_argument("--results", default="results", help="results folder")
+    compare.add_argument(
+        "--vary", action="append", default=[], metavar="FIELD",
+        help="a field that may differ between the two (repeatable)",
+    )  # fmt: skip
+    _format(compare)
+
+
+def _add_looking(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    listing = _command(commands, "list", "listing", "what there is to run, and to run it with")
+    listing.add_argument(
+        "what", choices=("suites", "tasks", "models", "backends", "metrics", "meters")
+    )
+    listing.add_argument("filter", nargs="?", default="", help="only names that contain this")
+    _format(listing)
+    data = _command(commands, "data", "data", "the data sets: list, fetch, where")
+    data.add_argument("action", choices=("list", "fetch", "where"))
+    data.add_argument("names", nargs="*", help="data sets (default: all)")
+    _format(data)
+    doctor = _command(
+        commands, "doctor", "doctor", "check engines, CPU, meters and data, and say how to fix"
+    )
+    doctor.add_argument("--offline", action="store_true", help="do not fetch the small test model")
+    _format(doctor)
+
+
+def _command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    module: str,
+    text: str,
+) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
+    parser.set_defaults(module=module)
+    return parser
+
+
+def _selection(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "suites", nargs="+", help="suite names or YAML files; `all` for the six that ship"
+    )
+    parser.add_argument("--models", default="demo", help="models file or name (default: demo)")
+    parser.add_argument(
+        "--size", default="demo", choices=("demo", "standard", "full"), help="default: demo"
+    )
+    parser.add_argument(
+        "--variant", action="append", default=[], help="only this variant (repeatable)"
+    )
+    parser.add_argument(
+        "--target", action="append", default=[], help="only this target (repeatable)"
+    )
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="PATH=VALUE", dest="overrides",
+        help="override a value of the files, e.g. sizes.demo.items=20, targets.*.threads=1",
+    )  # fmt: skip
+    parser.add_argument("--results", default="results", help="results folder (default: results)")
+
+
+def _format(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--format", choices=FORMATS, default="table", help="form of the data on stdout"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

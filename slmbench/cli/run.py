@@ -1,0 +1,78 @@
+"""``slmbench run``."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from slmbench.api import Request, cell_states, plan_suites, run_suites
+from slmbench.campaign import Policy, Summary, wanted
+from slmbench.cli.progress import Progress
+from slmbench.cli.selection import request_of
+from slmbench.errors import InterruptedRunError
+from slmbench.estimates import estimates
+from slmbench.records import Status
+
+SOME_FAILED = 3
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Run, report failures, and exit 3 when there are any."""
+    policy = Policy(force=arguments.force, retry_failed=arguments.retry_failed)
+    request = request_of(arguments)
+    command = " ".join(["slmbench", *sys.argv[1:]])
+    summary = run_with_progress(request, Path(arguments.results), policy, command)
+    return conclude(summary)
+
+
+def run_with_progress(request: Request, results: Path, policy: Policy, command: str) -> Summary:
+    """Run a request under a progress bar; Ctrl-C and SIGTERM save what is done."""
+    planned = plan_suites(request)
+    todo = [s.cell for s in cell_states(planned, results) if wanted(policy, s)]
+    done = len(planned.plan.cells) - len(todo)
+    print(
+        f"{len(planned.plan.cells)} cells: {done} done before, {len(todo)} to run, "
+        f"{len(planned.plan.skips)} combinations left out",
+        file=sys.stderr,
+    )
+    guessed = estimates(results, todo)
+    seconds = {c.spec.digest: g.seconds for c, g in zip(todo, guessed, strict=True)}
+    try:
+        with _terminable(), Progress(seconds) as progress:
+            return run_suites(request, results, policy=policy, listener=progress)
+    except InterruptedRunError as error:
+        raise InterruptedRunError(error.message, hint=f"to go on: {command}") from None
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM end a run as Ctrl-C does."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def conclude(summary: Summary) -> int:
+    """Name what failed on stderr; the exit code."""
+    for state in summary.failed:
+        status = state.status or Status.INVALID
+        print(f"{status.value:11} {state.cell.spec.label}: {state.reason}", file=sys.stderr)
+    if summary.failed:
+        print(
+            f"{len(summary.failed)} of {len(summary.states)} cells failed; "
+            "--retry-failed runs them again",
+            file=sys.stderr,
+        )
+        return SOME_FAILED
+    return 0
