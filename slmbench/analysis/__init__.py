@@ -1,6 +1,6 @@
 """From sealed runs to tables: statistics, comparisons, fronts. pandas begins here."""
 
-from slmbench.analysis.compare import Comparison, Delta, Refused, compare
+from slmbench.analysis.compare import Comparison, Delta, Refused, compare_to_parents
 from slmbench.analysis.pareto import Point, front, metric_front
 from slmbench.analysis.results import Results, load_results
 from slmbench.analysis.rows import MetricRow
@@ -16,7 +16,7 @@ __all__ = [
     "Point",
     "Refused",
     "Results",
-    "compare",
+    "compare_to_parents",
     "front",
     "load_results",
     "metric_front",

@@ -61,7 +61,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The outcome of :func:`compare`."""
+    """The outcome of :func:`compare_to_parents`."""
 
     deltas: tuple[Delta, ...]
     refused: tuple[Refused, ...]
@@ -75,7 +75,7 @@ class Comparison:
         return frame(COMPARISON_COLUMNS, values)
 
 
-def compare(
+def compare_to_parents(
     results: Results,
     *,
     variants: Collection[str] | None = None,

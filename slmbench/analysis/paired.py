@@ -69,10 +69,11 @@ def paired_difference(parent: Judged, variant: Judged) -> Difference | None:
     up = sum(d > 0 for d in differences) if binary else None
     down = sum(d < 0 for d in differences) if binary else None
     estimate = mean_estimate(differences, clusters)
-    low, high, se = estimate.low, estimate.high, estimate.se
+    se = estimate.se
+    interval = (estimate.low, estimate.high)
     delta = math.fsum(differences) / n
     if up is not None and down is not None and (not se or (groups == n and n < SMALL_N)):
-        low, high = paired_binary_interval(down, up, n if groups == n else groups)
+        interval = paired_binary_interval(down, up, n if groups == n else groups)
     if up is not None and down is not None and groups == n:
         p, how = mcnemar_exact(down, up), "exact McNemar"
         mde = mde_paired(max(up + down, 1) / n, n)
@@ -80,15 +81,14 @@ def paired_difference(parent: Judged, variant: Judged) -> Difference | None:
         p = None if se is None else t_test_p(delta, se, groups - 1)
         how = "t, clustered" if groups < n else "paired t"
         mde = MDE_FACTOR * se if se else None
-    return Difference(delta, n, low, high, p, how, mde, up, down, shared - n)
+    return Difference(delta, n, *interval, p, how, mde, up, down, shared - n)
 
 
 def cost_difference(parent: Sequence[float], variant: Sequence[float]) -> Difference:
     """Difference of medians with a seeded bootstrap interval (none below six repetitions)."""
     delta = statistics.median(variant) - statistics.median(parent)
-    interval = median_shift_interval(parent, variant)
+    low, high = median_shift_interval(parent, variant) or (None, None)
     n = min(len(parent), len(variant))
-    low, high = interval or (None, None)
     return Difference(delta, n, low, high, p_method="bootstrap of medians")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -128,15 +128,18 @@ class Results:
         return chance_level(metric_name, self._items[digest])
 
 
-def load_results(path: str | Path, *, every_run: bool = False) -> Results:
+def load_results(
+    path: str | Path, *, every_run: bool = False, only: Collection[str] | None = None
+) -> Results:
     """Read a results folder (a missing one is empty). Needs no engine.
 
-    Per cell (digest) and machine only one run is kept unless ``every_run``: the newest that
+    ``only``: keep the cells with these digests. Per cell (digest) and machine only one run is kept unless ``every_run``: the newest that
     ended ok, else the newest. Damaged folders are set aside in ``quarantined``.
     """
     root = Path(path)
     contents = read_store(root)
-    runs = contents.runs if every_run else latest(contents.runs)
+    wanted = [r for r in contents.runs if only is None or r.record.digest in only]
+    runs = tuple(wanted) if every_run else latest(wanted)
     return Results(root, runs, contents.quarantined, contents.skips)
 
 
