@@ -70,17 +70,16 @@ def paired_difference(parent: Judged, variant: Judged) -> Difference | None:
     down = sum(d < 0 for d in differences) if binary else None
     estimate = mean_estimate(differences, clusters)
     se = estimate.se
-    interval = (estimate.low, estimate.high)
+    interval: tuple[float | None, float | None] = (estimate.low, estimate.high)
     delta = math.fsum(differences) / n
     if up is not None and down is not None and (not se or (groups == n and n < SMALL_N)):
         interval = paired_binary_interval(down, up, n if groups == n else groups)
+    p = None if se is None else t_test_p(delta, se, groups - 1)
+    how = "t, clustered" if groups < n else "paired t"
+    mde = MDE_FACTOR * se if se else None
     if up is not None and down is not None and groups == n:
         p, how = mcnemar_exact(down, up), "exact McNemar"
         mde = mde_paired(max(up + down, 1) / n, n)
-    else:
-        p = None if se is None else t_test_p(delta, se, groups - 1)
-        how = "t, clustered" if groups < n else "paired t"
-        mde = MDE_FACTOR * se if se else None
     return Difference(delta, n, *interval, p, how, mde, up, down, shared - n)
 
 

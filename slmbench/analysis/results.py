@@ -133,8 +133,9 @@ def load_results(
 ) -> Results:
     """Read a results folder (a missing one is empty). Needs no engine.
 
-    ``only``: keep the cells with these digests. Per cell (digest) and machine only one run is kept unless ``every_run``: the newest that
-    ended ok, else the newest. Damaged folders are set aside in ``quarantined``.
+    ``only``: keep the cells with these digests. Per cell and machine only one run is kept
+    unless ``every_run``: the newest that ended ok, else the newest. Damaged folders are set
+    aside in ``quarantined``.
     """
     root = Path(path)
     contents = read_store(root)
