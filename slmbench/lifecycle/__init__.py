@@ -1,1 +1,11 @@
-"""Placeholder docstring, replaced by the owner of this folder."""
+"""Variants from recipes: what a models file lists becomes a file or folder on this machine.
+
+``find`` looks, ``materialise`` fetches or makes; each technique is one file here, imported only
+by the child process ``python -m slmbench.lifecycle.make``. Importing this package loads no
+engine.
+"""
+
+from slmbench.lifecycle.derive import find, materialise
+from slmbench.lifecycle.made import Artefact, MadeRecord
+
+__all__ = ["Artefact", "MadeRecord", "find", "materialise"]

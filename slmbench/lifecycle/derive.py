@@ -1,0 +1,163 @@
+"""From a variant to its artefact: found in the cache, fetched, or made in a child process."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from slmbench import errors
+from slmbench.errors import ArtefactError, SlmbenchError
+from slmbench.lifecycle import cache, sources
+from slmbench.lifecycle.made import Artefact, Done, Failed, MakeJob, MakerLine, Progress
+from slmbench.process import Child, Ending
+from slmbench.spec import Variant, VariantRef
+
+_MAKER = "slmbench.lifecycle.make"
+_SILENCE_S = 3600.0
+"""A maker that says nothing for so long is taken for hung."""
+
+Report = Callable[[str], None]
+
+
+def find(
+    variant: Variant, ref: VariantRef, *, base: Path | None = None, verify: bool = False
+) -> Artefact | None:
+    """The variant's artefact if it is on this machine already; makes and fetches nothing.
+
+    Looks at existence, size and the recorded digest only; ``verify`` digests the content again
+    and gives None where it is not what was recorded. ``base`` is the models file's folder: with
+    it, a ``file:`` source that was found elsewhere before does not count.
+    """
+    if variant.source is None:
+        return cache.read_made(ref.digest, verify=verify)
+    found = cache.read_source(ref.digest, verify=verify)
+    if found is None:
+        return None
+    wanted = variant.source.sha256
+    moved = base is not None and sources.place_of(variant.source, base) not in (None, found.path)
+    return None if moved or wanted not in (None, found.sha256) else found
+
+
+def materialise(
+    variant: Variant,
+    ref: VariantRef,
+    parent: Artefact | None,
+    *,
+    base: Path,
+    report: Report,
+) -> Artefact:
+    """The variant's artefact, fetched or made if need be.
+
+    ``parent`` is the artefact of ``variant.parent`` (None for a source), ``base`` the folder of
+    the models file, ``report`` takes lines for people. A derived variant is made by a child
+    process, so no engine is loaded here; two callers at once make it once.
+
+    Raises ArtefactError (missing, damaged, other digest, or the maker died), PrerequisiteError
+    (something to install or fetch first) and DiskSpaceError.
+    """
+    if found := find(variant, ref, base=base):
+        return found
+    if variant.source is not None:
+        artefact = sources.obtain(variant.source, variant, base, report)
+        cache.write_source(ref.digest, artefact)
+        return artefact
+    if variant.recipe is None:
+        raise ArtefactError(f"{variant.name}: a variant of format {variant.format} has no artefact")
+    if parent is None:
+        raise ArtefactError(
+            f"{variant.name}: its parent {variant.parent} is not there", hint="make it first"
+        )
+    with cache.only_maker(
+        ref.digest, lambda: report(f"{variant.name}: another process is making it; waiting")
+    ):
+        return find(variant, ref) or _make(variant, ref, parent, report)
+
+
+def _make(variant: Variant, ref: VariantRef, parent: Artefact, report: Report) -> Artefact:
+    with cache.fresh_folder(ref.digest, os.getpid()) as out:
+        job = _job(variant, ref, parent, out)
+        report(f"{variant.name}: {job.recipe.technique} from {job.parent}")
+        _run_maker(job, report)
+        with cache.room_to_write(out):
+            cache.settle(out, ref.digest)
+    made = cache.read_made(ref.digest, verify=False)
+    if made is None:
+        raise SlmbenchError(f"{variant.name}: its maker left no whole artefact")
+    size = f"{made.bytes / 1e6:.0f} MB"
+    took = f"{made.made.duration_s:.0f} s" if made.made else "?"
+    report(f"{variant.name}: made in {took}, {size}")
+    return made
+
+
+def _job(variant: Variant, ref: VariantRef, parent: Artefact, out: Path) -> MakeJob:
+    assert variant.recipe is not None
+    assert variant.parent is not None
+    return MakeJob(
+        variant=variant.name,
+        identity=ref.digest,
+        recipe=variant.recipe,
+        format=variant.format,
+        parent=variant.parent,
+        parent_identity=ref.parent_digest or parent.sha256,
+        parent_sha256=parent.sha256,
+        parent_path=str(parent.path),
+        out=str(out),
+        threads=_cores(),
+    )
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _run_maker(job: MakeJob, report: Report) -> None:
+    """Run the child to its end; raises what it reported, or how it died."""
+    env = {"TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": str(job.threads)}
+    done = False
+    failure: Failed | None = None
+    with Child(_MAKER, env=env) as child:
+        child.send(job.model_dump_json())
+        for text in child.lines(lambda: time.monotonic() + _SILENCE_S):
+            line = MakerLine.validate_json(text)
+            if isinstance(line, Progress):
+                report(f"{job.variant}: {line.text}")
+            elif isinstance(line, Failed):
+                failure = line
+            else:
+                done = isinstance(line, Done)
+        ending = child.finish()
+    if failure is not None:
+        raise _error_of(job, failure)
+    if not (done and ending.clean):
+        raise _death_of(job, ending)
+
+
+def _error_of(job: MakeJob, failure: Failed) -> SlmbenchError:
+    kind = getattr(errors, failure.error, None)
+    message = f"{job.variant}: {failure.message}"
+    if isinstance(kind, type) and issubclass(kind, errors.PrerequisiteError):
+        return kind(message, hint=failure.hint)
+    return SlmbenchError(message, hint=failure.hint)
+
+
+def _death_of(job: MakeJob, ending: Ending) -> ArtefactError:
+    if ending.timed_out:
+        how = f"said nothing for {_SILENCE_S:.0f} s and was killed"
+    elif ending.signal is not None:
+        how = f"died of {ending.signal}"
+    else:
+        how = f"ended with code {ending.exit_code}"
+    hint = "run it again; `slmbench doctor` tries each engine"
+    if ending.oom_killed:
+        how += " (the machine ran out of memory)"
+        hint = "free memory, or use a smaller parent"
+    tail = "".join(f"\n    {line}" for line in ending.stderr_tail)
+    return ArtefactError(
+        f"{job.variant}: the process that makes it ({job.recipe.technique} from {job.parent}) "
+        f"{how}{tail}",
+        hint=hint,
+    )

@@ -1,0 +1,157 @@
+"""The maker: one derivation in a process of its own (``python -m slmbench.lifecycle.make``).
+
+Reads a :class:`MakeJob` from stdin, writes JSON lines on the descriptor that is its last
+argument, and leaves the artefact with ``variant.json`` in the job's folder. Exit code 0 when
+the last line is ``done``, 1 when it is ``failed``.
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import os
+import platform
+import shutil
+import sys
+import time
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import IO, Any
+
+from slmbench.errors import MissingEngineError, SlmbenchError
+from slmbench.lifecycle.cache import no_room
+from slmbench.lifecycle.content import RECORD, content_of, files_of
+from slmbench.lifecycle.made import Done, Failed, MadeRecord, MakeJob, Progress
+from slmbench.lifecycle.workbench import Product, Workbench
+from slmbench.process import enter_child
+
+TECHNIQUES = {
+    "dequantize": "slmbench.lifecycle.dequantize",
+    "gguf_quantize": "slmbench.lifecycle.gguf_quantize",
+    "torchao": "slmbench.lifecycle.torchao_int8",
+    "depth_prune": "slmbench.lifecycle.depth_prune",
+}
+"""Technique -> module with ``make(recipe, bench) -> Product``; imported when it is needed."""
+
+_EXTRAS = {
+    "torch": "transformers", "transformers": "transformers", "safetensors": "transformers",
+    "tokenizers": "transformers", "llama_cpp": "llama-cpp", "torchao": "lifecycle",
+    "gguf": "lifecycle", "pyarrow": "tasks",
+}  # fmt: skip
+"""Module -> extra of slmbench that brings it."""
+
+_FULL_BYTES = 16 << 20
+
+
+def main() -> int:
+    """Do the job on stdin; returns the exit code."""
+    started, clock = datetime.now(UTC), time.perf_counter_ns()
+    pipe = enter_child(sys.argv)
+    job = MakeJob.model_validate_json(sys.stdin.read())
+    try:
+        product = _apply(job, pipe)
+        seconds = (time.perf_counter_ns() - clock) / 1e9
+        _seal(job, product, started, seconds)
+    except SlmbenchError as error:
+        _say(pipe, Failed(error=type(error).__name__, message=error.message, hint=error.hint))
+        return 1
+    except Exception as error:
+        if _disk_is_full(error, Path(job.out)):
+            full = no_room(Path(job.out).parent)
+            _say(pipe, Failed(error=type(full).__name__, message=full.message, hint=full.hint))
+            return 1
+        raise
+    _say(pipe, Done())
+    return 0
+
+
+def _apply(job: MakeJob, pipe: IO[str]) -> Product:
+    bench = Workbench(
+        parent=Path(job.parent_path),
+        out=Path(job.out),
+        threads=job.threads,
+        report=lambda text: _say(pipe, Progress(text=text)),
+    )
+    try:
+        technique = importlib.import_module(TECHNIQUES[job.recipe.technique])
+        product: Product = technique.make(job.recipe, bench)
+    except ModuleNotFoundError as error:
+        extra = _EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        raise MissingEngineError(
+            f"{job.recipe.technique} needs {error.name}", hint=f"pip install 'slmbench[{extra}]'"
+        ) from error
+    return product
+
+
+def _seal(job: MakeJob, product: Product, started: datetime, seconds: float) -> None:
+    """Digest the artefact, write the record, and push everything to the disk."""
+    content = content_of(product.path)
+    record = MadeRecord(
+        variant=job.variant,
+        identity=job.identity,
+        recipe=job.recipe,
+        parent=job.parent,
+        parent_identity=job.parent_identity,
+        parent_sha256=job.parent_sha256,
+        artefact=product.path.name,
+        artefact_sha256=content.sha256,
+        artefact_bytes=content.bytes,
+        facts=product.facts,
+        tools=_versions(product.libraries),
+        started_utc=started.isoformat(timespec="seconds"),
+        duration_s=seconds,
+        threads=job.threads,
+        peak_memory_bytes=_peak_memory(),
+    )
+    (Path(job.out) / RECORD).write_text(record.model_dump_json(indent=1) + "\n", "utf-8")
+    for file in files_of(product.path):
+        _sync(file)
+    _sync(Path(job.out) / RECORD)
+
+
+def _sync(path: Path) -> None:
+    """Wait until the file is on the disk: the rename must never come before its content."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _versions(libraries: tuple[str, ...]) -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in libraries:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "unknown"
+    return found
+
+
+def _peak_memory() -> int | None:
+    """VmHWM of this process [bytes]; None where /proc has none."""
+    try:
+        text = Path("/proc/self/status").read_text("ascii")
+    except OSError:
+        return None
+    rows = (line.split() for line in text.splitlines() if line.startswith("VmHWM:"))
+    return next((int(row[1]) * 1024 for row in rows), None)
+
+
+def _disk_is_full(error: Exception, out: Path) -> bool:
+    """Libraries hide ENOSPC in errors of their own, so the disk itself is asked too."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    return shutil.disk_usage(out).free < _FULL_BYTES
+
+
+def _say(pipe: IO[str], line: Any) -> None:
+    pipe.write(line.model_dump_json() + "\n")
+    pipe.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
