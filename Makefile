@@ -1,0 +1,44 @@
+# The two that matter: `make demo` measures and shows, `make test` checks everything.
+# PYTHON chooses the interpreter that .venv is made with: PYTHON=python3.12 make demo
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help install demo test check lint fix docs wheel clean
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
+
+install: ## .venv with pinned versions, engines and development tools
+	@$(PYTHON) scripts/install.py --dev
+
+demo: ## install, run every suite in its demo size, write reports/demo/index.html
+	@$(PYTHON) scripts/install.py
+	@$(BIN)/slmbench demo
+
+test: install check ## install, all checks, all tests
+	@$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+
+check: lint ## lint, types, import contracts, generated files
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache --no-logo
+	@$(BIN)/python scripts/make_docs.py --check
+
+lint: ## format, lint and size, a few seconds
+	@$(BIN)/ruff format --check --quiet
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/python scripts/check_size.py
+
+fix: ## format and repair what can be repaired
+	@$(BIN)/ruff check --fix --quiet || true
+	@$(BIN)/ruff format --quiet
+
+docs: ## rewrite docs/metrics.md and suites/schema/ from the code
+	@$(BIN)/python scripts/make_docs.py
+
+wheel: ## dist/*.whl, suites included
+	@$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+
+clean: ## remove what tools leave behind; results/, reports/ and .venv stay
+	@rm -rf build dist htmlcov .coverage .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
