@@ -92,6 +92,14 @@ _TABLE: tuple[Metric, ...] = (
         "extracted answer equals the reference",
     ),
     Metric(
+        "exact_match_flexible",
+        "fraction",
+        "higher",
+        "mean",
+        "Exact match (lenient)",
+        "as exact_match after lower-casing and dropping punctuation and English articles",
+    ),
+    Metric(
         "abstention_rate",
         "fraction",
         "higher",
