@@ -1,7 +1,7 @@
 """Write the pages that are generated from code: docs/metrics.md and suites/schema/.
 
-    python scripts/make_docs.py            write what changed
-    python scripts/make_docs.py --check    exit 1 when something is out of date
+python scripts/make_docs.py            write what changed
+python scripts/make_docs.py --check    exit 1 when something is out of date
 """
 
 from __future__ import annotations
