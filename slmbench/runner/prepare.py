@@ -16,12 +16,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
+from slmbench.data.catalogue import by_hub
+from slmbench.data.providers import fetch
 from slmbench.errors import SlmbenchError
 from slmbench.locations import cache_dir
 from slmbench.process import Child, enter_child
 from slmbench.requests import ItemSet
 from slmbench.runner.events import Listener
 from slmbench.spec import Frozen, TaskSpec, digest_of
+from slmbench.tasks.definitions import dataset_of
 
 _TIMEOUT_S = 1800.0
 
@@ -124,6 +127,28 @@ def _reply(task: TaskSpec) -> Prepared | NotPrepared:
     partial.write_text(items.model_dump_json(), "utf-8")
     partial.replace(path)
     return Prepared(task=task.task, path=str(path))
+
+
+def _build(task: TaskSpec) -> ItemSet:
+    """Find the task's data, then let lm-eval's own code build its prompts."""
+    from slmbench.tasks.lm_eval_bridge import LocalData, build_items
+
+    wanted = dataset_of(task.task)
+    known = by_hub(wanted.path, wanted.config) if wanted is not None else None
+    if known is None:  # an own task brings its data; any other is left to lm-eval to load
+        return build_items(task, None)
+    found = fetch(known.name)
+    return build_items(
+        task,
+        LocalData(
+            path=found.path,
+            source=found.source,
+            sha256=found.sha256,
+            licence=found.licence,
+            strata=known.strata,
+            cluster=known.cluster,
+        ),
+    )
 
 
 if __name__ == "__main__":

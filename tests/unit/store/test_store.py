@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from samples import cell, environment, finished_run, item_set, record
 from slmbench.errors import DiskSpaceError
 from slmbench.records import SkipRecord, Status
@@ -43,7 +44,11 @@ def test_a_sealed_run_reads_back_equal(tmp_path: Path) -> None:
 def test_the_layout_is_suite_digest_run(tmp_path: Path) -> None:
     run = finished_run(cell("hellaswag"))
     folder = seal(tmp_path, run)
-    assert folder.relative_to(tmp_path).parts == ("accuracy", run.spec.digest[:16], run.record.run_id)
+    assert folder.relative_to(tmp_path).parts == (
+        "accuracy",
+        run.spec.digest[:16],
+        run.record.run_id,
+    )
     assert {p.name for p in folder.iterdir()} == {
         "spec.json", "environment.json", "record.json", "samples.jsonl", "scores",
     }  # fmt: skip
@@ -58,9 +63,7 @@ def test_a_run_id_is_sealed_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["spec.json", "environment.json", "record.json"])
 @pytest.mark.parametrize("damage", ["truncated", "garbage", "gone", "newer", "list"])
-def test_damage_is_quarantined_and_the_others_load(
-    tmp_path: Path, name: str, damage: str
-) -> None:
+def test_damage_is_quarantined_and_the_others_load(tmp_path: Path, name: str, damage: str) -> None:
     good = seal(tmp_path, finished_run(cell("piqa")))
     bad = seal(tmp_path, finished_run(cell("hellaswag")))
     path = bad / name
@@ -70,7 +73,9 @@ def test_damage_is_quarantined_and_the_others_load(
     elif damage == "newer":
         path.write_text(json.dumps({"schema_version": 99}))
     else:
-        path.write_text({"truncated": text[: len(text) // 2], "garbage": "\x00?", "list": "[]"}[damage])
+        path.write_text(
+            {"truncated": text[: len(text) // 2], "garbage": "\x00?", "list": "[]"}[damage]
+        )
     contents = read_store(tmp_path)
     assert [r.folder for r in contents.runs] == [good]
     (quarantined,) = contents.quarantined
@@ -94,7 +99,10 @@ def test_finished_prefers_the_newest_ok_run_of_this_machine(tmp_path: Path) -> N
         ("3-m", Status.TIMEOUT, "m"),
         ("4-n", Status.OK, "n"),
     ]:
-        seal(tmp_path, finished_run(spec, record(spec, run_id=run_id, status=status, machine=machine)))
+        seal(
+            tmp_path,
+            finished_run(spec, record(spec, run_id=run_id, status=status, machine=machine)),
+        )
     assert len(read_cell(tmp_path, spec)) == 4
     found = finished(tmp_path, spec, "m")
     assert found is not None
