@@ -118,7 +118,9 @@ def _parse(path: Path, data: mmap.mmap) -> Header:
         key = cursor.string()
         metadata[key] = cursor.value(int(cursor.take("<I")))
     rows = [_row(cursor) for _ in range(n_tensors)]
-    alignment = int(metadata.get("general.alignment", 32))  # type: ignore[arg-type]
+    alignment = metadata.get("general.alignment", 32)
+    if not isinstance(alignment, int) or alignment < 1:
+        raise ValueError(f"an alignment of {alignment!r}")
     start = -(-cursor.at // alignment) * alignment
     tensors = tuple(_tensor(row, start) for row in rows)
     for tensor in tensors:

@@ -49,7 +49,7 @@ def check_whole(variant: Variant, path: Path) -> None:
 
 def place_of(source: Source, base: Path) -> Path | None:
     """Where a ``file:`` source lies; None for the other kinds."""
-    return (base / Path(source.file).expanduser()).resolve() if source.file is not None else None
+    return (base / Path(source.file).expanduser()).absolute() if source.file is not None else None
 
 
 def _locate(source: Source, variant: Variant, base: Path, report: Callable[[str], None]) -> Path:
