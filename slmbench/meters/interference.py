@@ -21,9 +21,13 @@ STEAL_SHARE = 0.01
 STEAL_TICKS = 2
 """A single tick (10 ms) is the counter's own step and says nothing."""
 SWITCHES_PER_SECOND = 100.0
-"""A thread that shares its core is preempted every few ms; an undisturbed one hardly ever."""
+"""A thread that shares its core with one other is preempted every few ms, an undisturbed one
+hardly ever. With more rivals the rate falls again, because turns come round less often."""
 SWITCHES_LEAST = 10
 """Fewer than this in a window are no rate at all."""
+WAIT_SHARE = 0.05
+"""Share of the window that a thread was ready but had no core. Wake-ups alone cost a few
+per cent; beyond it cores were shared. Unlike the two above it grows with every rival."""
 BUSY_SHARE = 0.1
 """A thread that ran for a tenth of the window counts as one of ours in the load."""
 
@@ -32,7 +36,9 @@ BUSY_SHARE = 0.1
 class _Thread:
     switches: int
     """Involuntary context switches so far."""
-    cpu_ticks: int
+    ran_ns: int
+    waited_ns: int
+    """Time ready to run but without a core."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +53,10 @@ class _Snapshot:
 
 
 class InterferenceMeter:
-    """Load, preemption, steal, CPU quota and swap; reports only what passes a threshold.
+    """Load, preemption, waiting, steal, CPU quota, swap: reports what passes a threshold.
 
     ``root`` stands for the file system's top. Load, steal and swap are of the whole machine
-    (in a container: the host's), preemption and quota are of this process.
+    (in a container: the host's), preemption, waiting and quota are of this process.
     """
 
     method: ClassVar[Method] = "counter"
@@ -94,6 +100,7 @@ class InterferenceMeter:
         seen = (
             _load(before, after, seconds, usable_cores(self._root)),
             _switches(before, after, seconds),
+            _wait(before, after, seconds),
             _steal(before, after),
             _quota(before, after),
             _swap(before, after),
@@ -131,23 +138,26 @@ def _threads(folder: Path) -> dict[str, _Thread]:
 
 
 def _thread(folder: Path) -> _Thread:
-    """Counters of one thread; zero for one that ended while we looked."""
+    """Counters of one thread; zero for one that ended while we looked.
+
+    ``schedstat`` holds time on the cpu, time waiting for one [ns] and the number of turns.
+    """
     switches = field(read_text(folder / "status"), "nonvoluntary_ctxt_switches") or 0
-    words = (read_text(folder / "stat") or "").rpartition(")")[2].split()
-    ticks = int(words[11]) + int(words[12]) if len(words) > 12 else 0
-    return _Thread(switches, ticks)
+    words = (read_text(folder / "schedstat") or "").split()
+    ran, waited = (int(words[0]), int(words[1])) if len(words) == 3 else (0, 0)
+    return _Thread(switches, ran, waited)
 
 
-_NEW = _Thread(0, 0)
+_NEW = _Thread(0, 0, 0)
 
 
 def _load(before: _Snapshot, after: _Snapshot, seconds: float, cores: int) -> Observation | None:
     loads = [load for load in (before.load1, after.load1) if load is not None]
-    needed = seconds * BUSY_SHARE * _ticks_per_second()
+    needed = seconds * BUSY_SHARE * 1e9
     own = sum(
         1
         for name, thread in after.threads.items()
-        if thread.cpu_ticks - before.threads.get(name, _NEW).cpu_ticks > needed
+        if thread.ran_ns - before.threads.get(name, _NEW).ran_ns > needed
     )
     room = max(cores, own)
     worst = max(loads, default=0.0)
@@ -177,6 +187,23 @@ def _switches(before: _Snapshot, after: _Snapshot, seconds: float) -> Observatio
         "1/s",
         f"a thread was preempted {rate:.0f} times a second ({sum(counts)} times in all threads): "
         "it shared its core, times are too long",
+    )
+
+
+def _wait(before: _Snapshot, after: _Snapshot, seconds: float) -> Observation | None:
+    waits = [
+        thread.waited_ns - before.threads.get(name, _NEW).waited_ns
+        for name, thread in after.threads.items()
+    ]
+    share = max(waits, default=0) / (seconds * 1e9)
+    if share <= WAIT_SHARE:
+        return None
+    return _seen(
+        "cpu_wait",
+        share,
+        "fraction",
+        f"a thread was ready but had no core for {share:.0%} of the phase: other work or more "
+        "threads than cores; times are too long",
     )
 
 
@@ -221,10 +248,6 @@ def _swap(before: _Snapshot, after: _Snapshot) -> Observation | None:
         "bytes",
         f"{moved / 2**20:.1f} MiB were swapped on this machine: times hold disk accesses",
     )
-
-
-def _ticks_per_second() -> int:
-    return os.sysconf("SC_CLK_TCK")
 
 
 def _seen(kind: ObservationKind, value: float, unit: str, message: str) -> Observation:

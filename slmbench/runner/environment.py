@@ -68,7 +68,7 @@ def fingerprint(engine_libraries: Sequence[str], *, root: Path = TOP) -> Environ
         cgroup_cpus=group.cpus,
         kernel=kernel,
         python=f"{platform.python_implementation()} {platform.python_version()}",
-        libraries=_versions((*engine_libraries, "slmbench")),
+        libraries=_versions(engine_libraries),
         git_commit=git_commit(Path(slmbench.__file__).parent.parent),
         gpus=tuple(_gpu_line(gpu) for gpu in gpus),
         thread_settings=thread_settings(os.environ),
@@ -149,13 +149,14 @@ def thread_settings(environ: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _versions(names: Sequence[str]) -> tuple[str, ...]:
-    found = []
-    for name in sorted(set(names)):
+    """``name==version`` of those that are installed; slmbench also from a bare checkout."""
+    found = [f"slmbench=={slmbench.__version__}"]
+    for name in set(names) - {"slmbench"}:
         try:
             found.append(f"{name}=={version(name)}")
         except PackageNotFoundError:
             continue
-    return tuple(found)
+    return tuple(sorted(found))
 
 
 def _entry(text: str, name: str) -> str | None:
