@@ -9,13 +9,10 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from slmbench.errors import SpecError, suggest
 from slmbench.spec.base import Frozen
 from slmbench.spec.schema import SchemaView, child, view_of
-from slmbench.spec.suite import Suite
-from slmbench.spec.variant import ModelsFile
 from slmbench.spec.yaml_positions import (
     Document,
     Json,
@@ -28,34 +25,6 @@ from slmbench.spec.yaml_positions import (
 
 _NAMES = ("name", "task", "workload")
 """Keys by which a list entry may be named in a path."""
-
-
-@dataclass(frozen=True, slots=True)
-class Divided:
-    """Overrides told apart by the file that they change."""
-
-    suite: tuple[str, ...]
-    models: tuple[str, ...]
-
-
-def divide_overrides(overrides: Sequence[str]) -> Divided:
-    """Which overrides are for suites and which for the models file, by their first word.
-
-    Raises SpecError naming every one that is for neither.
-    """
-    suite, models, problems = [], [], []
-    for text in overrides:
-        first = text.partition("=")[0].strip().split(".")[0]
-        if first in ModelsFile.model_fields:
-            models.append(text)
-        elif first in Suite.model_fields:
-            suite.append(text)
-        else:
-            known = (*Suite.model_fields, *ModelsFile.model_fields)
-            problems.append(f"--set {text}: {_unknown(first, known)}")
-    if problems:
-        raise SpecError(problems, hint="write path=value, for example sizes.demo.items=20")
-    return Divided(tuple(suite), tuple(models))
 
 
 def apply_overrides(document: Document, overrides: Sequence[str], model: type[Frozen]) -> Document:

@@ -8,7 +8,6 @@ import pytest
 
 from slmbench.errors import SpecError
 from slmbench.spec.load import load_models, load_suite
-from slmbench.spec.overrides import divide_overrides
 
 SUITE = """\
 name: mini
@@ -163,13 +162,3 @@ def test_file_and_override_problems_come_together(suite: Path) -> None:
     assert found[0].startswith("--set nme=x: there is no 'nme' here")
     assert f"{suite}:11:1: colour: unknown key 'colour'" in found[2]
     assert len(found) == 3
-
-
-def test_divide_by_the_file_that_they_change() -> None:
-    divided = divide_overrides(["sizes.demo.items=2", "targets.*.threads=1", "variants.0.note=x"])
-    assert divided.suite == ("sizes.demo.items=2",)
-    assert divided.models == ("targets.*.threads=1", "variants.0.note=x")
-    with pytest.raises(SpecError) as caught:
-        divide_overrides(["target.0.threads=1", "seed=2", "zzz"])
-    assert len(caught.value.problems) == 2
-    assert caught.value.problems[0].endswith("did you mean targets?")

@@ -1,0 +1,74 @@
+"""What holds for every test: no network, a clean environment, and no silent skip.
+
+* Sockets reach this machine only, unless a test is marked ``network``.
+* Variables that steer engines and hubs (``HF_*``, ``CUDA_*``, ``SLMBENCH_*`` …) are gone before
+  the first fixture runs; ``SLMBENCH_CACHE`` stays, since it only says where downloads are kept.
+* What a test does to ``os.environ`` is undone after it.
+* Tests marked ``gpu`` skip where there is no CUDA device, and say so.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SCRUBBED = ("HF_", "HUGGINGFACE_", "TRANSFORMERS_", "CUDA_", "SLMBENCH_", "CODECARBON_", "OMP_")
+KEPT = ("SLMBENCH_CACHE",)
+
+
+class BlockedNetworkError(RuntimeError):
+    """A test tried to reach another machine; not an OSError, so that nothing falls back on it."""
+
+
+def pytest_configure() -> None:
+    """Before any fixture, engine or import: remove what the user's shell would let in."""
+    for name in list(os.environ):
+        if name.startswith(SCRUBBED) and name not in KEPT:
+            del os.environ[name]
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """GPU tests need the driver's device file."""
+    if item.get_closest_marker("gpu") and not Path("/dev/nvidiactl").exists():
+        pytest.skip("needs a CUDA device: this machine has no /dev/nvidiactl")
+
+
+@pytest.fixture(autouse=True)
+def _same_environment_afterwards() -> Iterator[None]:
+    before = dict(os.environ)
+    yield
+    if dict(os.environ) != before:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@pytest.fixture(autouse=True)
+def _no_network(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.node.get_closest_marker("network"):
+        return
+    for name in ("connect", "connect_ex"):
+        monkeypatch.setattr(socket.socket, name, _guarded(getattr(socket.socket, name)))
+
+
+def _guarded(original: Any) -> Any:
+    def call(self: socket.socket, address: Any) -> Any:
+        if self.family != socket.AF_UNIX and not _is_loopback(address[0]):
+            raise BlockedNetworkError(
+                f"a test tried to connect to {address[0]}; mark it `network` if it must"
+            )
+        return original(self, address)
+
+    return call
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
