@@ -63,7 +63,6 @@ class Measurement(Frozen):
 ObservationKind = Literal[
     "load_average",
     "involuntary_switches",
-    "cpu_wait",
     "steal",
     "cgroup_throttled",
     "gpu_throttled",

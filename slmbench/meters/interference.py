@@ -99,8 +99,7 @@ class InterferenceMeter:
         seconds = max((after.at_ns - before.at_ns) / 1e9, 1e-9)
         seen = (
             _load(before, after, seconds, usable_cores(self._root)),
-            _switches(before, after, seconds),
-            _wait(before, after, seconds),
+            _preempted(before, after, seconds),
             _steal(before, after),
             _quota(before, after),
             _swap(before, after),
@@ -172,39 +171,45 @@ def _load(before: _Snapshot, after: _Snapshot, seconds: float, cores: int) -> Ob
     )
 
 
-def _switches(before: _Snapshot, after: _Snapshot, seconds: float) -> Observation | None:
+def _preempted(before: _Snapshot, after: _Snapshot, seconds: float) -> Observation | None:
+    """One observation for both signs of a shared core: the wait if it shows, else the rate."""
+    rate, share = _switch_rate(before, after, seconds), _wait_share(before, after, seconds)
+    if share > WAIT_SHARE:
+        return _seen(
+            "involuntary_switches",
+            share,
+            "fraction",
+            f"a thread was ready but had no core for {share:.0%} of the phase ({rate:.0f} "
+            "preemptions a second): other work, or more threads than cores; times are too long",
+        )
+    if rate > SWITCHES_PER_SECOND:
+        return _seen(
+            "involuntary_switches",
+            rate,
+            "1/s",
+            f"a thread was preempted {rate:.0f} times a second: it shared its core, "
+            "times are too long",
+        )
+    return None
+
+
+def _switch_rate(before: _Snapshot, after: _Snapshot, seconds: float) -> float:
+    """Involuntary switches of the worst thread [1/s]; zero for too few to be a rate."""
     counts = [
         thread.switches - before.threads.get(name, _NEW).switches
         for name, thread in after.threads.items()
     ]
     worst = max(counts, default=0)
-    rate = worst / seconds
-    if worst < SWITCHES_LEAST or rate <= SWITCHES_PER_SECOND:
-        return None
-    return _seen(
-        "involuntary_switches",
-        rate,
-        "1/s",
-        f"a thread was preempted {rate:.0f} times a second ({sum(counts)} times in all threads): "
-        "it shared its core, times are too long",
-    )
+    return worst / seconds if worst >= SWITCHES_LEAST else 0.0
 
 
-def _wait(before: _Snapshot, after: _Snapshot, seconds: float) -> Observation | None:
+def _wait_share(before: _Snapshot, after: _Snapshot, seconds: float) -> float:
+    """Share of the window that the worst thread was ready without a core."""
     waits = [
         thread.waited_ns - before.threads.get(name, _NEW).waited_ns
         for name, thread in after.threads.items()
     ]
-    share = max(waits, default=0) / (seconds * 1e9)
-    if share <= WAIT_SHARE:
-        return None
-    return _seen(
-        "cpu_wait",
-        share,
-        "fraction",
-        f"a thread was ready but had no core for {share:.0%} of the phase: other work or more "
-        "threads than cores; times are too long",
-    )
+    return max(waits, default=0) / (seconds * 1e9)
 
 
 def _steal(before: _Snapshot, after: _Snapshot) -> Observation | None:
