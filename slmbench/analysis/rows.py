@@ -200,7 +200,8 @@ def _readings(run: StoredRun) -> Iterator[_Reading]:
     grouped: dict[tuple[str, ...], list[tuple[PhaseRecord, Measurement]]] = {}
     for phase in run.record.phases:
         for m in phase.measurements:
-            key = (phase.phase, m.metric, m.point, m.scope, m.provenance, m.method)
+            why = m.reason if m.provenance is Provenance.UNAVAILABLE else ""
+            key = (phase.phase, m.metric, m.point, m.scope, m.provenance, m.method, why)
             grouped.setdefault(key, []).append((phase, m))
     for found in grouped.values():
         samples = tuple(s for _, m in found for s in m.samples)

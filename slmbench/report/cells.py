@@ -1,0 +1,107 @@
+"""One number of the page with everything that must travel with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from slmbench.analysis import MEANINGS, Flag, MetricRow
+from slmbench.metrics import METRICS
+from slmbench.records import Provenance, Status
+from slmbench.report.format import NOTHING, show, show_range
+
+ARROWS = {"higher": "↑", "lower": "↓", "none": ""}
+"""Direction of a metric, as shown in table heads."""
+ARROW_WORDS = {"higher": "higher is better", "lower": "lower is better", "none": "not ranked"}
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A value, or the reason why there is none."""
+
+    title: str
+    """Column that it belongs to."""
+    metric: str
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    n: int = 0
+    unit: str = ""
+    provenance: str = Provenance.UNAVAILABLE.value
+    status: str = Status.OK.value
+    """``ok``, the ending of a failed run, ``skipped`` or ``not run``."""
+    reason: str = ""
+    detail: str = ""
+    """How the interval was made, scope, workload point."""
+    flags: tuple[Flag, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """Value and interval on one line; the status of a cell without a value."""
+        if self.value is None:
+            return NOTHING if self.status == Status.OK else self.status
+        return f"{self.shown} ({self.range})" if self.range else self.shown
+
+    @property
+    def shown(self) -> str:
+        """The value with its unit."""
+        return show(self.value, self.unit)
+
+    @property
+    def range(self) -> str:
+        """The 95 % interval in the same unit; empty when there is none."""
+        return "" if self.value is None else show_range(self.value, self.low, self.high, self.unit)
+
+    @property
+    def count(self) -> str:
+        """What n counts, in words."""
+        return f"n {self.n:,}".replace(",", " ") if self.n else ""
+
+    @property
+    def badge(self) -> str:
+        """First letter of the provenance."""
+        return self.provenance[0].upper()
+
+    @property
+    def failed(self) -> bool:
+        """Whether the run behind this cell failed."""
+        return self.status in {s.value for s in Status} - {Status.OK.value}
+
+    @property
+    def tooltip(self) -> str:
+        """Everything else about the number, for hover and screen readers."""
+        lines = [self.provenance, self.detail, self.reason]
+        lines += [f"{flag}: {MEANINGS[flag].meaning}" for flag in self.flags]
+        return " · ".join(line for line in lines if line)
+
+
+def cell_of(row: MetricRow, title: str) -> Cell:
+    """The cell of a metric row."""
+    e = row.estimate
+    method = e.method if e.value is not None else ""
+    failed = f"{row.n_failed} unscored" if row.n_failed else ""
+    chance = "" if row.chance is None else f"chance {show(row.chance, row.unit)}"
+    detail = "; ".join(t for t in (method, row.point, row.scope, chance, failed) if t)
+    return Cell(
+        title=title,
+        metric=row.metric,
+        value=e.value,
+        low=e.low,
+        high=e.high,
+        n=e.n,
+        unit=row.unit,
+        provenance=row.provenance.value,
+        status=row.run.record.status.value,
+        reason=row.reason,
+        detail=detail,
+        flags=row.flags,
+    )
+
+
+def arrow(metric: str) -> str:
+    """Arrow of the metric's direction, from the metrics table."""
+    return ARROWS[METRICS[metric].direction] if metric in METRICS else ""
+
+
+def arrow_words(metric: str) -> str:
+    """What the arrow says."""
+    return ARROW_WORDS[METRICS[metric].direction] if metric in METRICS else "not ranked"

@@ -1,0 +1,116 @@
+"""Every variant against its parent, as a matrix of variants and tasks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from slmbench.analysis import MEANINGS, Comparison, Delta
+from slmbench.metrics import METRICS
+from slmbench.report.cells import arrow
+from slmbench.report.format import show_difference, show_p
+
+
+@dataclass(frozen=True, slots=True)
+class DeltaCell:
+    """One difference, ready to print."""
+
+    delta: str
+    range: str
+    flips: str
+    mde: str
+    verdict: str
+    p: str
+    n: str
+    tooltip: str
+    backend_differs: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DeltaRow:
+    """One variant on one target."""
+
+    variant: str
+    parent: str
+    target: str
+    parent_target: str
+    cells: tuple[DeltaCell | None, ...]
+    """One per head; None where there is nothing to compare."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeltaTable:
+    """The matrix with its heads."""
+
+    heads: tuple[str, ...]
+    rows: tuple[DeltaRow, ...]
+    verdicts: tuple[tuple[str, int], ...]
+    """How often each verdict was given (quality only)."""
+    largest_mde: str
+    """The weakest test of them all, for the sentence above the table."""
+
+
+def delta_table(comparison: Comparison) -> DeltaTable:
+    """Arrange the differences; columns are the tasks, then timings at each point."""
+    heads: dict[tuple[bool, str, str, str], str] = {}
+    lines: dict[tuple[str, ...], dict[tuple[bool, str, str, str], Delta]] = {}
+    for d in comparison.deltas:
+        head = _head_key(d)
+        heads[head] = _head(d)
+        spec, parent = d.row.run.spec, d.parent_row.run.spec
+        line = (d.parent, d.variant, spec.target.name, parent.target.name, spec.size)
+        lines.setdefault(line, {})[head] = d
+    ordered = sorted(heads)
+    rows = tuple(
+        DeltaRow(key[1], key[0], key[2], key[3], tuple(_cell(found.get(h)) for h in ordered))
+        for key, found in sorted(lines.items())
+    )
+    quality = [d for d in comparison.deltas if d.difference.p is not None]
+    counted = Counter(d.verdict for d in quality)
+    return DeltaTable(
+        tuple(heads[h] for h in ordered), rows, tuple(sorted(counted.items())), _weakest(quality)
+    )
+
+
+def _weakest(quality: Sequence[Delta]) -> str:
+    mdes = [
+        d.difference.mde
+        for d in quality
+        if d.difference.mde is not None and METRICS[d.metric].unit == "fraction"
+    ]
+    return show_difference(max(mdes), "fraction").lstrip("+") if mdes else ""
+
+
+def _head_key(d: Delta) -> tuple[bool, str, str, str]:
+    return (d.difference.p is None, d.row.run.spec.work_name, d.metric, d.row.point)
+
+
+def _head(d: Delta) -> str:
+    work, label = d.row.run.spec.work_name, METRICS[d.metric].label
+    name = f"{label} {d.row.point}".strip() if d.difference.p is None else f"{work}: {label}"
+    return f"{name} {arrow(d.metric)}".strip()
+
+
+def _cell(d: Delta | None) -> DeltaCell | None:
+    if d is None:
+        return None
+    diff, unit = d.difference, METRICS[d.metric].unit
+    interval = ""
+    if diff.low is not None and diff.high is not None:
+        interval = f"{show_difference(diff.low, unit)} to {show_difference(diff.high, unit)}"
+    flips = "" if diff.flips_up is None else f"▲{diff.flips_up} ▼{diff.flips_down}"
+    adjusted = f", Holm-adjusted {show_p(d.p_holm)}" if d.p_holm is not None else ""
+    tooltip = [f"derived; {diff.p_method}: p {show_p(diff.p)}{adjusted}"]
+    tooltip += [f"{flag}: {MEANINGS[flag].meaning}" for flag in d.flags]
+    return DeltaCell(
+        show_difference(diff.delta, unit),
+        interval,
+        flips,
+        "" if diff.mde is None else show_difference(diff.mde, unit).lstrip("+"),
+        d.verdict,
+        show_p(d.p_holm),
+        f"n {diff.n}",
+        " · ".join(tooltip),
+        "backend differs" in d.flags,
+    )

@@ -1,0 +1,257 @@
+"""The figures, as plotly specifications. Directions and units come from the metrics table."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from slmbench.analysis import Point, metric_front
+from slmbench.analysis.pareto import ranked_direction, staircase
+from slmbench.metrics import METRICS
+from slmbench.records import Provenance
+from slmbench.report.cells import ARROW_WORDS, Cell
+from slmbench.report.format import Scale, scale_for
+from slmbench.report.leaderboard import LeaderboardRow
+
+ACCENT, GREY, LINE = "#0b6e99", "#a8b0b8", "#7fb3c8"
+_SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star")
+_PLACES = ("top right", "bottom right", "top left", "bottom left")
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One plot with what a reader needs who does not see it."""
+
+    name: str
+    """HTML id."""
+    title: str
+    caption: str
+    spec: dict[str, Any]
+    """plotly figure as JSON-ready data; every text in it is escaped."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """One system in a plot."""
+
+    row: LeaderboardRow
+    x: Cell
+    y: Cell
+    symbol: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Canvas:
+    """A plotly figure and the display units of its axes."""
+
+    figure: Any
+    xs: Scale
+    ys: Scale
+
+
+def pareto_figure(rows: Sequence[LeaderboardRow], cost: str) -> Figure | None:
+    """Accuracy against one cost; None when no row has both, or the cost is not ranked.
+
+    The front is a staircase, points on it are coloured, dominated ones grey.
+    """
+    marks = _marks(rows, cost)
+    if not marks or any(m.x.provenance == Provenance.ESTIMATED for m in marks):
+        return None
+    quality = marks[0].y.metric
+    points = [Point(str(i), m.x.value, m.y.value) for i, m in enumerate(marks)]
+    kept = metric_front(points, cost, quality)
+    on_front = {int(p.key) for p in kept}
+    canvas = _canvas(marks)
+    corners = staircase(kept, ranked_direction(cost), ranked_direction(quality))
+    canvas.figure.add_scatter(
+        x=[x / canvas.xs.divisor for x, _ in corners],
+        y=[y / canvas.ys.divisor for _, y in corners],
+        mode="lines",
+        line={"color": LINE, "width": 2, "dash": "dot"},
+        name="Pareto front",
+        hoverinfo="skip",
+    )
+    groups = (("dominated", False, GREY), ("on the front", True, ACCENT))
+    for group, wanted, colour in groups:
+        chosen = [i for i in range(len(marks)) if (i in on_front) is wanted]
+        if chosen:
+            _add_marks(canvas, [marks[i] for i in chosen], colour, group)
+    _draw_chance(canvas, rows)
+    label = METRICS[cost].label
+    names = ", ".join(marks[int(p.key)].row.label for p in kept)
+    return Figure(
+        f"pareto-{cost}",
+        f"Accuracy × {label.lower()}",
+        f"On the front: {names}. {_direction_words(cost)}; {_direction_words(quality)}.",
+        canvas.figure.to_plotly_json(),
+    )
+
+
+def bits_figure(rows: Sequence[LeaderboardRow]) -> Figure | None:
+    """Accuracy against effective bits per weight, with the chance level; None without data."""
+    marks = _marks(rows, "bits_per_weight")
+    if len(marks) < 2:
+        return None
+    canvas = _canvas(marks)
+    backends = sorted({m.row.backend for m in marks})
+    for index, backend in enumerate(backends):
+        colour = (ACCENT, "#c4622d", "#5a7d2a", "#7a4fa0")[index % 4]
+        mine = sorted((m for m in marks if m.row.backend == backend), key=lambda m: m.x.value or 0)
+        _add_marks(canvas, mine, colour, backend)
+    _draw_chance(canvas, rows)
+    low = min(marks, key=lambda m: m.x.value or 0.0)
+    return Figure(
+        "quality-bits",
+        "Accuracy × effective bits per weight",
+        f"From {low.x.shown} ({low.row.label}) upwards. Bits count everything stored: scales, "
+        "embeddings and head included, so they are more than a format's name says.",
+        canvas.figure.to_plotly_json(),
+    )
+
+
+def estimate_figure(cells: Sequence[tuple[str, Cell]]) -> Figure | None:
+    """Modelled energy per token by variant, hollow marks: not an objective, not ranked."""
+    known = [(name, c) for name, c in cells if c.value is not None]
+    if not known:
+        return None
+    scale = scale_for(known[0][1].unit, [c.value or 0.0 for _, c in known])
+    figure = _figure()
+    figure.add_scatter(
+        x=[(c.value or 0.0) / scale.divisor for _, c in known],
+        y=[_escaped(name) for name, _ in known],
+        mode="markers",
+        marker={"symbol": "circle-open", "size": 11, "color": GREY, "line": {"width": 2}},
+        hovertext=[_hover(name, [("Estimate", c)]) for name, c in known],
+        hoverinfo="text",
+        showlegend=False,
+    )
+    label = METRICS[known[0][1].metric].label
+    figure.update_layout(
+        xaxis={"title": {"text": f"{label} [{scale.label}], estimated"}, "rangemode": "tozero"},
+        yaxis={"automargin": True, "autorange": "reversed"},
+        height=110 + 30 * len(known),
+    )
+    caption = "Hollow marks: estimated by a model, never ranked and never on a Pareto axis."
+    return Figure("energy-estimate", label, caption, figure.to_plotly_json())
+
+
+def _marks(rows: Sequence[LeaderboardRow], cost: str) -> list[_Mark]:
+    backends = sorted({row.backend for row in rows})
+    found = []
+    for row in rows:
+        x = row.cell(cost)
+        if x is not None and x.value is not None and row.accuracy.value is not None:
+            symbol = _SYMBOLS[backends.index(row.backend) % len(_SYMBOLS)]
+            found.append(_Mark(row, x, row.accuracy, symbol))
+    return found
+
+
+def _figure() -> Any:
+    from plotly.graph_objects import Figure as PlotlyFigure
+    from plotly.graph_objects import Layout
+
+    # An empty template: the page's own script gives colours for light and dark.
+    return PlotlyFigure(
+        layout=Layout(
+            template="none",
+            margin={"l": 62, "r": 18, "t": 14, "b": 56},
+            paper_bgcolor="rgba(0,0,0,0)",
+            plot_bgcolor="rgba(0,0,0,0)",
+            hovermode="closest",
+            hoverlabel={"align": "left"},
+            legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+            height=430,
+        )
+    )
+
+
+def _canvas(marks: Sequence[_Mark]) -> _Canvas:
+    xs = scale_for(marks[0].x.unit, [m.x.value or 0.0 for m in marks])
+    ys = scale_for(marks[0].y.unit, [m.y.value or 0.0 for m in marks])
+    figure = _figure()
+    cost, quality = marks[0].x.metric, marks[0].y.metric
+    figure.update_layout(
+        xaxis={"title": {"text": _axis(cost, xs)}, "rangemode": "tozero"},
+        yaxis={"title": {"text": f"Accuracy, mean of tasks [{ys.label}] {_better(quality)}"}},
+    )
+    return _Canvas(figure, xs, ys)
+
+
+def _axis(metric: str, scale: Scale) -> str:
+    return f"{METRICS[metric].label} [{scale.label}] {_better(metric)}"
+
+
+def _better(metric: str) -> str:
+    return {"higher": "→ higher is better", "lower": "← lower is better", "none": ""}[
+        METRICS[metric].direction
+    ]
+
+
+def _direction_words(metric: str) -> str:
+    label = METRICS[metric].label.lower()
+    return f"{label}: {ARROW_WORDS[METRICS[metric].direction]}"
+
+
+def _add_marks(canvas: _Canvas, marks: Sequence[_Mark], colour: str, name: str) -> None:
+    xs, ys = canvas.xs, canvas.ys
+    canvas.figure.add_scatter(
+        x=[(m.x.value or 0.0) / xs.divisor for m in marks],
+        y=[(m.y.value or 0.0) / ys.divisor for m in marks],
+        error_x=_bars([m.x for m in marks], xs, colour),
+        error_y=_bars([m.y for m in marks], ys, colour),
+        mode="markers+text",
+        text=[_escaped(m.row.label) for m in marks],
+        textposition=[_PLACES[i % len(_PLACES)] for i in range(len(marks))],
+        textfont={"size": 11},
+        marker={"size": 11, "color": colour, "symbol": [m.symbol for m in marks]},
+        hovertext=[_hover(_title(m.row), [("Accuracy", m.y), (m.x.title, m.x)]) for m in marks],
+        hoverinfo="text",
+        name=_escaped(name),
+    )
+
+
+def _bars(cells: Sequence[Cell], scale: Scale, colour: str) -> dict[str, object]:
+    def reach(c: Cell, end: float | None, sign: int) -> float:
+        return 0.0 if end is None or c.value is None else sign * (end - c.value) / scale.divisor
+
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": [max(0.0, reach(c, c.high, 1)) for c in cells],
+        "arrayminus": [max(0.0, reach(c, c.low, -1)) for c in cells],
+        "color": colour,
+        "thickness": 1,
+        "width": 3,
+    }
+
+
+def _draw_chance(canvas: _Canvas, rows: Sequence[LeaderboardRow]) -> None:
+    levels = {round(r.chance, 6) for r in rows if r.chance is not None}
+    if len(levels) != 1:
+        return
+    level = levels.pop() / canvas.ys.divisor
+    canvas.figure.add_hline(
+        y=level,
+        line={"color": GREY, "width": 1, "dash": "dash"},
+        annotation={"text": "chance", "font": {"size": 11}, "xanchor": "right"},
+    )
+
+
+def _title(row: LeaderboardRow) -> str:
+    return f"{row.label} · {row.system.target}"
+
+
+def _hover(title: str, cells: Iterable[tuple[str, Cell]]) -> str:
+    lines = [f"<b>{_escaped(title)}</b>"]
+    for name, c in cells:
+        interval = f", 95 %: {c.range}" if c.range else ""
+        lines.append(_escaped(f"{name}: {c.shown}{interval} ({c.provenance}, {c.count or 'n –'})"))
+        lines += [_escaped(f"flagged: {flag}") for flag in c.flags]
+    return "<br>".join(lines)
+
+
+def _escaped(text: str) -> str:
+    """Text for plotly, which reads a subset of HTML in labels and hover boxes."""
+    return html.escape(text)

@@ -1,0 +1,204 @@
+"""Put the page together: one HTML file that needs no network and runs no foreign script."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from slmbench.analysis import MEANINGS, FlagMeaning, Results, compare_to_parents
+from slmbench.analysis.compare import Refused
+from slmbench.metrics import METRICS
+from slmbench.report.cells import Cell, arrow, arrow_words, cell_of
+from slmbench.report.deltas import DeltaTable, delta_table
+from slmbench.report.figures import Figure, bits_figure, estimate_figure, pareto_figure
+from slmbench.report.format import show
+from slmbench.report.leaderboard import LeaderboardRow, leaderboard_rows
+from slmbench.report.lineage import BOX_HEIGHT, BOX_WIDTH, Lineage, lineage
+from slmbench.report.sections import (
+    Machine,
+    Trouble,
+    Unavailable,
+    machines,
+    troubles,
+    unavailable,
+)
+from slmbench.store import replace_file
+
+TEMPLATES = Path(__file__).parent / "templates"
+PARETO_COSTS = ("tpot", "peak_memory", "energy_per_token")
+ESTIMATE = "energy_estimate_per_token"
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """A figure that could not be drawn, and why."""
+
+    title: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Everything that the template shows; it computes nothing itself."""
+
+    title: str
+    source: str
+    """Name of the results folder, without its path."""
+    span: str
+    """First and last day of the runs, UTC."""
+    rows: tuple[LeaderboardRow, ...]
+    variants: int
+    targets: tuple[str, ...]
+    sizes: tuple[str, ...]
+    runs: int
+    chance: str
+    glance: tuple[str, ...]
+    tradeoffs: tuple[Figure, ...]
+    absent: tuple[Absent, ...]
+    bits: Figure | None
+    estimate: Figure | None
+    estimate_reason: str
+    deltas: DeltaTable
+    refused: tuple[Refused, ...]
+    lineage: Lineage
+    troubles: tuple[Trouble, ...]
+    unavailable: tuple[Unavailable, ...]
+    machines: tuple[Machine, ...]
+    flags: tuple[FlagMeaning, ...]
+    """Those that occur on this page."""
+
+    @property
+    def figures(self) -> tuple[Figure, ...]:
+        """All figures, in page order."""
+        extra = [f for f in (self.bits, self.estimate) if f is not None]
+        return (*self.tradeoffs, *extra)
+
+
+def write_report(results: Results, out: Path, *, title: str) -> Path:
+    """Write the page and return its path.
+
+    ``out`` is the file if it ends in ``.html``, else a folder that gets ``index.html``. The
+    file loads nothing: scripts and styles are in it, and its own content security policy
+    forbids requests and any script but its two.
+    """
+    path = out if out.suffix == ".html" else out / "index.html"
+    replace_file(path, render(make_page(results, title)))
+    return path
+
+
+def make_page(results: Results, title: str) -> Page:
+    """Compute everything that the page shows."""
+    rows = tuple(leaderboard_rows(results))
+    comparison = compare_to_parents(results, strict=False)
+    deltas = delta_table(comparison)
+    tradeoffs = {cost: pareto_figure(rows, cost) for cost in PARETO_COSTS}
+    estimates = _estimates(results)
+    days = sorted(r.record.started_utc[:10] for r in results.stored)
+    levels = {show(r.chance, "fraction") for r in rows if r.chance is not None}
+    seen = {f for row in results.metric_rows for f in row.flags}
+    seen |= {f for d in comparison.deltas for f in d.flags}
+    found = tuple(f for f in tradeoffs.values() if f is not None)
+    problems = troubles(results)
+    return Page(
+        title=title,
+        source=results.root.name,
+        span=" to ".join(dict.fromkeys([days[0], days[-1]])) if days else "no runs",
+        rows=rows,
+        variants=len({r.system.variant for r in rows}),
+        targets=tuple(sorted({r.system.target for r in rows})),
+        sizes=tuple(sorted({r.system.size for r in rows})),
+        runs=len(results.stored),
+        chance=", ".join(sorted(levels)),
+        glance=_glance(rows, found, deltas, len(problems)),
+        tradeoffs=found,
+        absent=tuple(_absent(rows, cost) for cost, f in tradeoffs.items() if f is None),
+        bits=bits_figure(rows),
+        estimate=estimate_figure([(name, cell) for name, cell in estimates]),
+        estimate_reason=next((c.reason for _, c in estimates if c.reason), ""),
+        deltas=deltas,
+        refused=comparison.refused,
+        lineage=lineage(rows),
+        troubles=problems,
+        unavailable=unavailable(results),
+        machines=machines(results),
+        flags=tuple(MEANINGS[f] for f in sorted(seen)),
+    )
+
+
+def render(page: Page) -> str:
+    """The page as HTML; every text in it is escaped."""
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    # Markup: these three files are ours, or plotly's own, and hold nothing that a run made.
+    scripts = [_plotly_js(), (TEMPLATES / "page.js").read_text("utf-8")] if page.figures else []
+    style = (TEMPLATES / "style.css").read_text("utf-8")
+    return environment.get_template("report.html.j2").render(
+        page=page,
+        scripts=[Markup(s) for s in scripts],  # noqa: S704
+        hashes=[_csp_hash(s) for s in scripts],
+        style=Markup(style),  # noqa: S704
+        arrow=arrow,
+        words=arrow_words,
+        box=(BOX_WIDTH, BOX_HEIGHT),
+    )
+
+
+def _estimates(results: Results) -> tuple[tuple[str, Cell], ...]:
+    return tuple(
+        (f"{row.run.spec.variant.name} · {row.run.spec.target.name}", cell_of(row, "Estimate"))
+        for row in results.metric_rows
+        if row.metric == ESTIMATE and row.estimate.value is not None and row.phase != "warm_up"
+    )
+
+
+def _absent(rows: tuple[LeaderboardRow, ...], cost: str) -> Absent:
+    cells = [c for r in rows if (c := r.cell(cost)) is not None]
+    reasons = [c.reason for c in cells if c.value is None and c.reason]
+    why = reasons[0] if reasons else "no variant has both an accuracy mean and this cost"
+    return Absent(f"Accuracy × {METRICS[cost].label.lower()}", why)
+
+
+def _glance(
+    rows: tuple[LeaderboardRow, ...], figures: tuple[Figure, ...], deltas: DeltaTable, bad: int
+) -> tuple[str, ...]:
+    """The page in a few sentences; each is also shown, with its uncertainty, further down."""
+    said = []
+    best = next((r for r in rows if r.accuracy.value is not None), None)
+    if best is not None:
+        said.append(f"Highest mean accuracy: {best.label}, {best.accuracy.text}.")
+    said += [f"{figure.title}: {figure.caption.split('. ')[0]}." for figure in figures]
+    verdicts = dict(deltas.verdicts)
+    total = sum(verdicts.values())
+    if total:
+        resolved = total - verdicts.get("not resolved", 0)
+        said.append(
+            f"{resolved} of {total} quality differences from a parent are resolved; the weakest "
+            f"test could only see {deltas.largest_mde or 'larger effects'}. "
+            "“Not resolved” does not mean “no loss”."
+        )
+    if bad:
+        said.append(f"{bad} cells have no numbers; their reasons are listed below.")
+    return tuple(said)
+
+
+@lru_cache(maxsize=1)
+def _plotly_js() -> str:
+    from plotly.offline import get_plotlyjs
+
+    return str(get_plotlyjs())
+
+
+def _csp_hash(script: str) -> str:
+    digest = hashlib.sha256(script.encode("utf-8")).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"
