@@ -20,6 +20,7 @@ PROBES = (
     "def f(x):\n    return {'a': x**2, \"b\": [1, 22, 333]}  # comment\n",
     "naïve café, Ünïcödé, 日本語 2024年, Привет мир, مرحبا, 🙂🙃, ½ ² Ⅷ १२३",
     "A <b>tag</b> & an e-mail: someone@example.org, http://example.org/?q=1&r=22#top",
+    "0123456789 12 123 1234 12345, 1st 2nd 3rd, x1 y22 z333",
     "I'll we've they'd I'm you're can't SHOUTING'S CamelCaseWords snake_case_words",
 )
 """Texts with what tokenizers disagree about: digits, spaces, contractions, scripts."""

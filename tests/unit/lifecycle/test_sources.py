@@ -183,7 +183,7 @@ def test_an_offline_hub_is_an_artefact_error_with_the_command(
     monkeypatch.setattr(hub, "hf_hub_download", refuse)
     for file in (None, "m.gguf"):
         variant = root(Source(hub=HubSource(repo="o/n", revision="r", file=file)))
-        with pytest.raises(ArtefactError, match="o/n@r.*outgoing traffic") as error:
+        with pytest.raises(ArtefactError, match=r"o/n@r.*outgoing traffic") as error:
             obtain(variant, tmp_path)
         assert "hf download o/n --revision r" in str(error.value.hint)
         assert "more" not in error.value.message
