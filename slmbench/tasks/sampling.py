@@ -44,7 +44,7 @@ def draw(ids: Sequence[str], strata: Sequence[str], count: int | None, seed: int
 
     Systematic sampling within strata: each stratum is shuffled by a keyed digest of the ids;
     its r-th item gets the priority (r + u) / size with one seeded u per stratum; the
-    ``count`` smallest priorities are taken. So each stratum holds its share within one item,
+    ``count`` smallest priorities are taken. So each stratum holds its share but for rounding,
     every item is equally likely, a larger sample contains the smaller one, and neither the
     order of the data nor Python's random generator matters.
 

