@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
 import threading
 import urllib.error
 import urllib.request
@@ -32,6 +33,15 @@ def unreachable() -> str | None:
         if importlib.util.find_spec(package) is None:
             return f"{package} is not installed (pip install 'slmbench[hub,tasks]')"
     return _probe(_endpoint())
+
+
+def go_offline() -> None:
+    """Keep the hub's client from trying the network, also where it is imported already."""
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    if "huggingface_hub" in sys.modules:
+        from huggingface_hub import constants
+
+        constants.HF_HUB_OFFLINE = True
 
 
 def _endpoint() -> str:

@@ -16,6 +16,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
+from slmbench.data import hub
 from slmbench.data.catalogue import by_hub
 from slmbench.data.providers import fetch
 from slmbench.errors import SlmbenchError
@@ -107,6 +108,8 @@ def _prepare_missing(
 def main() -> None:
     """Entry point of ``python -m slmbench.runner.prepare``."""
     with enter_child(sys.argv) as channel:
+        if hub.unreachable():  # else the hub's client would retry for minutes
+            hub.go_offline()
         job = PrepareJob.model_validate_json(sys.stdin.read())
         for task in job.tasks:
             channel.write(_reply(task).model_dump_json() + "\n")

@@ -35,7 +35,7 @@ from slmbench.runner.protocol import (
     StepDone,
     WorkerJob,
 )
-from slmbench.runner.workloads import LOAD_METERS, Bench, run_workload, steps_of
+from slmbench.runner.workloads import Bench, meters_for, run_workload, steps_of
 from slmbench.spec import Target, WorkloadSpec
 
 LIBRARIES = (
@@ -91,8 +91,8 @@ def _load(job: WorkerJob, target: Target) -> LoadedModel:
     """Import the engine, then load under the meters that the work asks for."""
     backend = BACKENDS.load(target.backend)()
     work = job.cells[0].spec.work
-    names = LOAD_METERS[work.workload] if isinstance(work, WorkloadSpec) else ("interference",)
-    watch = Watch.of(names, target.device)
+    use = work.workload if isinstance(work, WorkloadSpec) else "task"
+    watch = Watch.of(meters_for(use, target.device), target.device)
     request = LoadJob(Path(job.artefact), job.artefact_sha256, target, seed=work.seed)
     with watch.phase("load") as phase:
         begin = time.perf_counter_ns()

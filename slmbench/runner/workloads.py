@@ -14,12 +14,23 @@ from slmbench.runner.timing import latency_measurements
 from slmbench.spec import WorkloadPoint, WorkloadSpec
 from slmbench.tasks.workloads import random_prompts, repetitions
 
-LOAD_METERS: dict[str, tuple[str, ...]] = {
-    "latency": ("interference",),
-    "memory": ("interference", "memory", "cuda", "nvml"),
-    "energy": ("interference",),
-}
-"""Meters around loading; quality tasks use interference alone."""
+_GPU_METERS = ("cuda", "nvml")
+
+
+def meters_for(use: str, device: str) -> tuple[str, ...]:
+    """Names of the meters for a use: a workload's name, ``window`` (energy) or ``idle``.
+
+    Meters of a GPU are left out on other devices: there is nothing that they could say.
+    """
+    names = {
+        "memory": ("interference", "memory", "cuda", "nvml"),
+        "window": ("interference", "rapl", "nvml", "codecarbon"),
+        "idle": ("interference", "rapl", "nvml"),
+    }.get(use, ("interference",))
+    if device.startswith("cuda"):
+        return names
+    return tuple(name for name in names if name not in _GPU_METERS)
+
 
 _SHORT_WINDOW_S = 30.0
 
@@ -54,7 +65,7 @@ def run_workload(bench: Bench, load: PhaseRecord) -> Iterator[PhaseRecord]:
 
 def _latency(bench: Bench, load: PhaseRecord) -> Iterator[PhaseRecord]:
     """Per point a warm_up and a timed phase ``decode`` that holds all latency samples."""
-    watch = Watch.of(("interference",), bench.device)
+    watch = Watch.of(meters_for("latency", bench.device), bench.device)
     planned = list(repetitions(bench.spec, bench.backend.vocab_size()))
     for point in bench.spec.points:
         for timed in (False, True):
@@ -91,7 +102,7 @@ def cold_prefill(outputs: Sequence[GenerateOutput]) -> tuple[Observation, ...]:
 
 def _memory(bench: Bench, load: PhaseRecord) -> Iterator[PhaseRecord]:
     """warm_up, prefill (one token) and decode, then the peak over all phases and loading."""
-    watch = Watch.of(LOAD_METERS["memory"], bench.device)
+    watch = Watch.of(meters_for("memory", bench.device), bench.device)
     vocab = bench.backend.vocab_size()
     peaks = list(_samples(load, "peak_rss"))
     for point in bench.spec.points:
@@ -130,8 +141,8 @@ def _peak(peaks: Sequence[float]) -> Measurement:
 
 def _energy(bench: Bench, load: PhaseRecord) -> Iterator[PhaseRecord]:
     """idle_before, windows of identical iterations, idle_after; the model stays loaded."""
-    names = ("interference", "rapl", "nvml", "codecarbon")
-    watch, idle = Watch.of(names, bench.device), Watch.of(names[:3], bench.device)
+    watch = Watch.of(meters_for("window", bench.device), bench.device)
+    idle = Watch.of(meters_for("idle", bench.device), bench.device)
     vocab = bench.backend.vocab_size()
     for point in bench.spec.points:
         for index in range(bench.spec.warmup):
