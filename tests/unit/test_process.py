@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from slmbench.process import Child, Ending
 
 TESTS = str(Path(__file__).parents[1])
