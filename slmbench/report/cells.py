@@ -9,7 +9,7 @@ from slmbench.metrics import METRICS
 from slmbench.records import Provenance, Status
 from slmbench.report.format import NOTHING, show, show_range
 
-ARROWS = {"higher": "↑", "lower": "↓", "none": ""}
+ARROWS = {"higher": "↑", "lower": "↓", "none": "◦"}
 """Direction of a metric, as shown in table heads."""
 ARROW_WORDS = {"higher": "higher is better", "lower": "lower is better", "none": "not ranked"}
 
@@ -74,8 +74,9 @@ class Cell:
         return " · ".join(line for line in lines if line)
 
 
-def cell_of(row: MetricRow, title: str) -> Cell:
-    """The cell of a metric row."""
+def cell_of(row: MetricRow, title: str, column: str | None = None) -> Cell:
+    """The cell of a metric row, in the column of another metric when the row is a failure."""
+    metric = column or row.metric
     e = row.estimate
     method = e.method if e.value is not None else ""
     failed = f"{row.n_failed} unscored" if row.n_failed else ""
@@ -83,12 +84,12 @@ def cell_of(row: MetricRow, title: str) -> Cell:
     detail = "; ".join(t for t in (method, row.point, row.scope, chance, failed) if t)
     return Cell(
         title=title,
-        metric=row.metric,
+        metric=metric,
         value=e.value,
         low=e.low,
         high=e.high,
         n=e.n,
-        unit=row.unit,
+        unit=METRICS[metric].unit if metric in METRICS else "",
         provenance=row.provenance.value,
         status=row.run.record.status.value,
         reason=row.reason,
@@ -104,4 +105,9 @@ def arrow(metric: str) -> str:
 
 def arrow_words(metric: str) -> str:
     """What the arrow says."""
-    return ARROW_WORDS[METRICS[metric].direction] if metric in METRICS else "not ranked"
+    declared = METRICS.get(metric)
+    if declared is None or declared.direction != "none":
+        return ARROW_WORDS[declared.direction] if declared else "not ranked"
+    if declared.ideal is None:
+        return "not ranked"
+    return f"not ranked; {show(declared.ideal, declared.unit)} means no preference"

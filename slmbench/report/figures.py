@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from slmbench.analysis import Point, metric_front
-from slmbench.analysis.pareto import ranked_direction, staircase
+from slmbench.analysis.pareto import Ranked, ranked_direction, staircase
 from slmbench.metrics import METRICS
 from slmbench.records import Provenance
-from slmbench.report.cells import ARROW_WORDS, Cell
+from slmbench.report.cells import Cell
 from slmbench.report.format import Scale, scale_for
+from slmbench.report.labels import Spot, place, short_names
 from slmbench.report.leaderboard import LeaderboardRow
 
-ACCENT, GREY, LINE = "#0b6e99", "#a8b0b8", "#7fb3c8"
+ACCENT, GREY, LINE = "#1f86b4", "#a8b0b8", "#7fb3c8"
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star")
-_PLACES = ("top right", "bottom right", "top left", "bottom left")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,8 @@ class Figure:
     """HTML id."""
     title: str
     caption: str
+    names: tuple[str, ...]
+    """Systems on the front; empty where there is none."""
     spec: dict[str, Any]
     """plotly figure as JSON-ready data; every text in it is escaped."""
 
@@ -40,15 +42,25 @@ class _Mark:
     x: Cell
     y: Cell
     symbol: str
+    name: str
+    """Short name that stands beside the mark."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Canvas:
-    """A plotly figure and the display units of its axes."""
+    """A plotly figure with the display units and ranges of its axes."""
 
     figure: Any
     xs: Scale
     ys: Scale
+    x_range: tuple[float, float]
+    y_range: tuple[float, float]
+
+    def spot(self, mark: _Mark) -> Spot:
+        """Where a mark lies in the drawing area."""
+        (x0, x1), (y0, y1) = self.x_range, self.y_range
+        x, y = (mark.x.value or 0.0) / self.xs.divisor, (mark.y.value or 0.0) / self.ys.divisor
+        return Spot((x - x0) / (x1 - x0), (y - y0) / (y1 - y0), mark.name)
 
 
 def pareto_figure(rows: Sequence[LeaderboardRow], cost: str) -> Figure | None:
@@ -63,28 +75,20 @@ def pareto_figure(rows: Sequence[LeaderboardRow], cost: str) -> Figure | None:
     points = [Point(str(i), m.x.value, m.y.value) for i, m in enumerate(marks)]
     kept = metric_front(points, cost, quality)
     on_front = {int(p.key) for p in kept}
-    canvas = _canvas(marks)
-    corners = staircase(kept, ranked_direction(cost), ranked_direction(quality))
-    canvas.figure.add_scatter(
-        x=[x / canvas.xs.divisor for x, _ in corners],
-        y=[y / canvas.ys.divisor for _, y in corners],
-        mode="lines",
-        line={"color": LINE, "width": 2, "dash": "dot"},
-        name="Pareto front",
-        hoverinfo="skip",
-    )
-    groups = (("dominated", False, GREY), ("on the front", True, ACCENT))
-    for group, wanted, colour in groups:
-        chosen = [i for i in range(len(marks)) if (i in on_front) is wanted]
-        if chosen:
-            _add_marks(canvas, [marks[i] for i in chosen], colour, group)
+    canvas = _canvas(marks, rows)
+    _draw_front(canvas, kept, ranked_direction(cost), ranked_direction(quality))
+    for group, wanted, colour in (("dominated", False, GREY), ("on the front", True, ACCENT)):
+        _add_marks(
+            canvas, marks, [(i in on_front) is wanted for i in range(len(marks))], (colour, group)
+        )
     _draw_chance(canvas, rows)
     label = METRICS[cost].label
-    names = ", ".join(marks[int(p.key)].row.label for p in kept)
+    names = tuple(marks[int(p.key)].row.label for p in kept)
     return Figure(
         f"pareto-{cost}",
         f"Accuracy × {label.lower()}",
-        f"On the front: {names}. {_direction_words(cost)}; {_direction_words(quality)}.",
+        f"On the front: {', '.join(names)}.",
+        names,
         canvas.figure.to_plotly_json(),
     )
 
@@ -94,12 +98,10 @@ def bits_figure(rows: Sequence[LeaderboardRow]) -> Figure | None:
     marks = _marks(rows, "bits_per_weight")
     if len(marks) < 2:
         return None
-    canvas = _canvas(marks)
-    backends = sorted({m.row.backend for m in marks})
-    for index, backend in enumerate(backends):
+    canvas = _canvas(marks, rows)
+    for index, backend in enumerate(sorted({m.row.backend for m in marks})):
         colour = (ACCENT, "#c4622d", "#5a7d2a", "#7a4fa0")[index % 4]
-        mine = sorted((m for m in marks if m.row.backend == backend), key=lambda m: m.x.value or 0)
-        _add_marks(canvas, mine, colour, backend)
+        _add_marks(canvas, marks, [m.row.backend == backend for m in marks], (colour, backend))
     _draw_chance(canvas, rows)
     low = min(marks, key=lambda m: m.x.value or 0.0)
     return Figure(
@@ -107,6 +109,7 @@ def bits_figure(rows: Sequence[LeaderboardRow]) -> Figure | None:
         "Accuracy × effective bits per weight",
         f"From {low.x.shown} ({low.row.label}) upwards. Bits count everything stored: scales, "
         "embeddings and head included, so they are more than a format's name says.",
+        (),
         canvas.figure.to_plotly_json(),
     )
 
@@ -129,22 +132,23 @@ def estimate_figure(cells: Sequence[tuple[str, Cell]]) -> Figure | None:
     )
     label = METRICS[known[0][1].metric].label
     figure.update_layout(
-        xaxis={"title": {"text": f"{label} [{scale.label}], estimated"}, "rangemode": "tozero"},
+        xaxis={"title": {"text": f"estimated [{scale.label}]"}, "rangemode": "tozero"},
         yaxis={"automargin": True, "autorange": "reversed"},
         height=110 + 30 * len(known),
     )
     caption = "Hollow marks: estimated by a model, never ranked and never on a Pareto axis."
-    return Figure("energy-estimate", label, caption, figure.to_plotly_json())
+    return Figure("energy-estimate", label, caption, (), figure.to_plotly_json())
 
 
 def _marks(rows: Sequence[LeaderboardRow], cost: str) -> list[_Mark]:
     backends = sorted({row.backend for row in rows})
+    names = short_names([row.label for row in rows])
     found = []
-    for row in rows:
+    for row, name in zip(rows, names, strict=True):
         x = row.cell(cost)
         if x is not None and x.value is not None and row.accuracy.value is not None:
             symbol = _SYMBOLS[backends.index(row.backend) % len(_SYMBOLS)]
-            found.append(_Mark(row, x, row.accuracy, symbol))
+            found.append(_Mark(row, x, row.accuracy, symbol, name))
     return found
 
 
@@ -167,16 +171,49 @@ def _figure() -> Any:
     )
 
 
-def _canvas(marks: Sequence[_Mark]) -> _Canvas:
+def _canvas(marks: Sequence[_Mark], rows: Sequence[LeaderboardRow]) -> _Canvas:
     xs = scale_for(marks[0].x.unit, [m.x.value or 0.0 for m in marks])
     ys = scale_for(marks[0].y.unit, [m.y.value or 0.0 for m in marks])
+    chance = [r.chance for r in rows if r.chance is not None]
+    right = max(_ends(m.x)[1] for m in marks) / xs.divisor
+    bottom = min([_ends(m.y)[0] for m in marks] + chance) / ys.divisor
+    top = max(_ends(m.y)[1] for m in marks) / ys.divisor
+    air = 0.06 * (top - bottom or 1.0)
+    x_range, y_range = (0.0, 1.08 * (right or 1.0)), (max(0.0, bottom - air), top + air)
     figure = _figure()
     cost, quality = marks[0].x.metric, marks[0].y.metric
     figure.update_layout(
-        xaxis={"title": {"text": _axis(cost, xs)}, "rangemode": "tozero"},
-        yaxis={"title": {"text": f"Accuracy, mean of tasks [{ys.label}] {_better(quality)}"}},
+        xaxis={"title": {"text": _axis(cost, xs)}, "range": list(x_range)},
+        yaxis={
+            "title": {"text": f"Accuracy, mean of tasks [{ys.label}] {_better(quality)}"},
+            "range": list(y_range),
+        },
     )
-    return _Canvas(figure, xs, ys)
+    return _Canvas(figure, xs, ys, x_range, y_range)
+
+
+def _ends(cell: Cell) -> tuple[float, float]:
+    value = cell.value or 0.0
+    low = value if cell.low is None else cell.low
+    return low, value if cell.high is None else cell.high
+
+
+def _draw_front(canvas: _Canvas, kept: Sequence[Point], x: Ranked, y: Ranked) -> None:
+    """The staircase, led on to the edges of what the front dominates."""
+    corners = [(cx / canvas.xs.divisor, cy / canvas.ys.divisor) for cx, cy in staircase(kept, x, y)]
+    x_edge = canvas.x_range[1 if x == "lower" else 0]
+    y_edge = canvas.y_range[0 if y == "higher" else 1]
+    ends = [(corners[0][0], y_edge), *corners, (x_edge, corners[-1][1])]
+    if x == "higher":
+        ends = [(x_edge, corners[0][1]), *corners, (corners[-1][0], y_edge)]
+    canvas.figure.add_scatter(
+        x=[cx for cx, _ in ends],
+        y=[cy for _, cy in ends],
+        mode="lines",
+        line={"color": LINE, "width": 2, "dash": "dot"},
+        name="Pareto front",
+        hoverinfo="skip",
+    )
 
 
 def _axis(metric: str, scale: Scale) -> str:
@@ -189,25 +226,29 @@ def _better(metric: str) -> str:
     ]
 
 
-def _direction_words(metric: str) -> str:
-    label = METRICS[metric].label.lower()
-    return f"{label}: {ARROW_WORDS[METRICS[metric].direction]}"
-
-
-def _add_marks(canvas: _Canvas, marks: Sequence[_Mark], colour: str, name: str) -> None:
-    xs, ys = canvas.xs, canvas.ys
+def _add_marks(
+    canvas: _Canvas, marks: Sequence[_Mark], wanted: Sequence[bool], look: tuple[str, str]
+) -> None:
+    """Draw the wanted marks in one colour under one legend name."""
+    colour, name = look
+    places = place([canvas.spot(m) for m in marks])
+    chosen = [(m, p) for m, p, want in zip(marks, places, wanted, strict=True) if want]
+    if not chosen:
+        return
+    mine = [m for m, _ in chosen]
     canvas.figure.add_scatter(
-        x=[(m.x.value or 0.0) / xs.divisor for m in marks],
-        y=[(m.y.value or 0.0) / ys.divisor for m in marks],
-        error_x=_bars([m.x for m in marks], xs, colour),
-        error_y=_bars([m.y for m in marks], ys, colour),
+        x=[(m.x.value or 0.0) / canvas.xs.divisor for m in mine],
+        y=[(m.y.value or 0.0) / canvas.ys.divisor for m in mine],
+        error_x=_bars([m.x for m in mine], canvas.xs, colour),
+        error_y=_bars([m.y for m in mine], canvas.ys, colour),
         mode="markers+text",
-        text=[_escaped(m.row.label) for m in marks],
-        textposition=[_PLACES[i % len(_PLACES)] for i in range(len(marks))],
+        text=[_escaped(m.name) for m in mine],
+        textposition=[p for _, p in chosen],
         textfont={"size": 11},
-        marker={"size": 11, "color": colour, "symbol": [m.symbol for m in marks]},
-        hovertext=[_hover(_title(m.row), [("Accuracy", m.y), (m.x.title, m.x)]) for m in marks],
+        marker={"size": 11, "color": colour, "symbol": [m.symbol for m in mine]},
+        hovertext=[_hover(_title(m.row), [("Accuracy", m.y), (m.x.title, m.x)]) for m in mine],
         hoverinfo="text",
+        cliponaxis=False,
         name=_escaped(name),
     )
 
@@ -235,7 +276,7 @@ def _draw_chance(canvas: _Canvas, rows: Sequence[LeaderboardRow]) -> None:
     canvas.figure.add_hline(
         y=level,
         line={"color": GREY, "width": 1, "dash": "dash"},
-        annotation={"text": "chance", "font": {"size": 11}, "xanchor": "right"},
+        annotation={"text": "chance", "font": {"size": 11, "color": GREY}},
     )
 
 

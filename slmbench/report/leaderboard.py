@@ -225,7 +225,7 @@ class _Place:
         """The cell of that place; says why when there is no number."""
         row = self.row(work, metric, point)
         if row is not None:
-            return cell_of(row, title)
+            return cell_of(row, title, metric)
         skipped = self.skips.get((self.system.variant, self.system.target, work))
         unit = METRICS[metric].unit
         if skipped is not None:

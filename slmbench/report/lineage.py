@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from slmbench.report.leaderboard import LeaderboardRow
 
-BOX_WIDTH, BOX_HEIGHT = 190, 50
-_GAP_X, _GAP_Y = 130, 22
+BOX_WIDTH, BOX_HEIGHT = 236, 50
+_GAP_X, _GAP_Y = 176, 20
 _MARGIN = 10
 
 
@@ -20,7 +20,7 @@ class Node:
     stage: str
     """Empty for a parent that was never run."""
     detail: str
-    """Backends and bits per weight."""
+    """Stage, backends and bits per weight."""
     note: str
     x: int
     y: int
@@ -108,12 +108,14 @@ def _slots(parents: dict[str, str | None], depth: dict[str, int]) -> dict[str, f
 
 def _node(name: str, rows: Sequence[LeaderboardRow], depth: int, slot: float) -> Node:
     mine = [row for row in rows if row.ref.name == name]
+    mine = [row for row in mine if any(c.value is not None for c in row.cells)] or mine
     backends = sorted({row.backend for row in mine})
+    stages = [row.ref.stage for row in mine[:1]]
     bits = next((c.shown for row in mine if (c := row.cell("bits_per_weight")) and c.value), "")
     return Node(
         name,
         mine[0].ref.stage if mine else "",
-        " · ".join(t for t in (", ".join(backends), bits) if t) or "not in these results",
+        " · ".join(t for t in (*stages, ", ".join(backends), bits) if t) or "no results here",
         mine[0].ref.note if mine else "",
         _MARGIN + depth * (BOX_WIDTH + _GAP_X),
         _MARGIN + round(slot * (BOX_HEIGHT + _GAP_Y)),

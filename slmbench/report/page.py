@@ -18,7 +18,7 @@ from slmbench.report.cells import Cell, arrow, arrow_words, cell_of
 from slmbench.report.deltas import DeltaTable, delta_table
 from slmbench.report.figures import Figure, bits_figure, estimate_figure, pareto_figure
 from slmbench.report.format import show
-from slmbench.report.leaderboard import LeaderboardRow, leaderboard_rows
+from slmbench.report.leaderboard import LeaderboardRow, System, leaderboard_rows
 from slmbench.report.lineage import BOX_HEIGHT, BOX_WIDTH, Lineage, lineage
 from slmbench.report.sections import (
     Machine,
@@ -74,10 +74,30 @@ class Page:
     """Those that occur on this page."""
 
     @property
+    def cells_missing(self) -> int:
+        """Cells that failed, were skipped or cannot be read."""
+        return sum(len(t.works) for t in self.troubles)
+
+    def shown(self, row: LeaderboardRow, part: str) -> tuple[Cell, ...]:
+        """The cells of ``tasks`` or ``costs`` in columns that are worth their width.
+
+        TPOT is left to the figures, and a column that no run filled or failed to fill is
+        explained under "Not measured" instead.
+        """
+        columns = zip(*(_part(r, part) for r in self.rows), strict=True)
+        keep = [any(c.value is not None or c.failed for c in column) for column in columns]
+        cells = zip(_part(row, part), keep, strict=True)
+        return tuple(c for c, wanted in cells if wanted and c.metric != "tpot")
+
+    @property
     def figures(self) -> tuple[Figure, ...]:
         """All figures, in page order."""
         extra = [f for f in (self.bits, self.estimate) if f is not None]
         return (*self.tradeoffs, *extra)
+
+
+def _part(row: LeaderboardRow, part: str) -> tuple[Cell, ...]:
+    return row.tasks if part == "tasks" else row.costs
 
 
 def write_report(results: Results, out: Path, *, title: str) -> Path:
@@ -98,7 +118,7 @@ def make_page(results: Results, title: str) -> Page:
     comparison = compare_to_parents(results, strict=False)
     deltas = delta_table(comparison)
     tradeoffs = {cost: pareto_figure(rows, cost) for cost in PARETO_COSTS}
-    estimates = _estimates(results)
+    estimates = _estimates(results, rows)
     days = sorted(r.record.started_utc[:10] for r in results.stored)
     levels = {show(r.chance, "fraction") for r in rows if r.chance is not None}
     seen = {f for row in results.metric_rows for f in row.flags}
@@ -115,11 +135,11 @@ def make_page(results: Results, title: str) -> Page:
         sizes=tuple(sorted({r.system.size for r in rows})),
         runs=len(results.stored),
         chance=", ".join(sorted(levels)),
-        glance=_glance(rows, found, deltas, len(problems)),
+        glance=_glance(rows, found, deltas, sum(len(t.works) for t in problems)),
         tradeoffs=found,
         absent=tuple(_absent(rows, cost) for cost, f in tradeoffs.items() if f is None),
         bits=bits_figure(rows),
-        estimate=estimate_figure([(name, cell) for name, cell in estimates]),
+        estimate=estimate_figure(estimates),
         estimate_reason=next((c.reason for _, c in estimates if c.reason), ""),
         deltas=deltas,
         refused=comparison.refused,
@@ -150,15 +170,20 @@ def render(page: Page) -> str:
         style=Markup(style),  # noqa: S704
         arrow=arrow,
         words=arrow_words,
+        shown=page.shown,
         box=(BOX_WIDTH, BOX_HEIGHT),
     )
 
 
-def _estimates(results: Results) -> tuple[tuple[str, Cell], ...]:
-    return tuple(
-        (f"{row.run.spec.variant.name} · {row.run.spec.target.name}", cell_of(row, "Estimate"))
+def _estimates(results: Results, rows: tuple[LeaderboardRow, ...]) -> tuple[tuple[str, Cell], ...]:
+    """Modelled energy per token by system, in the leaderboard's order."""
+    found = {
+        System.of(row.run): cell_of(row, "Estimate")
         for row in results.metric_rows
         if row.metric == ESTIMATE and row.estimate.value is not None and row.phase != "warm_up"
+    }
+    return tuple(
+        (f"{r.label} · {r.system.target}", found[r.system]) for r in rows if r.system in found
     )
 
 
@@ -177,7 +202,11 @@ def _glance(
     best = next((r for r in rows if r.accuracy.value is not None), None)
     if best is not None:
         said.append(f"Highest mean accuracy: {best.label}, {best.accuracy.text}.")
-    said += [f"{figure.title}: {figure.caption.split('. ')[0]}." for figure in figures]
+    said += [
+        f"{figure.title}: the best trade-offs are {', '.join(figure.names)}."
+        for figure in figures
+        if figure.names
+    ]
     verdicts = dict(deltas.verdicts)
     total = sum(verdicts.values())
     if total:
@@ -188,7 +217,7 @@ def _glance(
             "“Not resolved” does not mean “no loss”."
         )
     if bad:
-        said.append(f"{bad} cells have no numbers; their reasons are listed below.")
+        said.append(f"{bad} planned cells have no result; their reasons are listed below.")
     return tuple(said)
 
 

@@ -11,15 +11,19 @@ from slmbench.records import Environment, Observation, Provenance, Status
 from slmbench.report.format import show
 from slmbench.store import StoredRun
 
+_Cause = tuple[str, str, str, str, str, str]
+"""Kind, variant, target, signal, reason and hint."""
+_DAMAGED = "delete the folder and run the suite again: the cell is then measured anew"
+
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """A cell without numbers."""
+    """Cells without numbers that share variant, target and reason."""
 
     kind: str
     """Its status, ``skipped`` or ``quarantined``."""
-    suite: str
-    work: str
+    works: tuple[str, ...]
+    """``suite · work`` of each."""
     variant: str
     target: str
     signal: str
@@ -59,40 +63,28 @@ class Machine:
 
 
 def troubles(results: Results) -> tuple[Trouble, ...]:
-    """Failed, skipped and quarantined cells, in this order."""
-    failed = [
-        Trouble(
-            r.record.status.value,
-            r.spec.suite,
-            r.spec.work_name,
-            r.spec.variant.name,
-            r.spec.target.name,
-            r.record.signal or "",
-            r.record.reason,
-            r.record.hint,
-            r.record.stderr_tail,
-        )
-        for r in results.stored
-        if r.record.status is not Status.OK
-    ]
-    skipped = [
-        Trouble("skipped", s.suite, s.work, s.variant, s.target, "", s.reason, "")
-        for s in results.skips
-    ]
-    bad = [
-        Trouble(
-            "quarantined",
-            q.folder.parent.parent.name,
-            f"{q.folder.parent.name}/{q.folder.name}",
-            "",
-            "",
-            "",
-            q.reason,
-            "delete the folder and run the suite again: the cell is then measured anew",
-        )
-        for q in results.quarantined
-    ]
-    return (*failed, *skipped, *bad)
+    """Failed, skipped and quarantined cells, in this order; those with the same cause as one."""
+    grouped: dict[_Cause, list[str]] = {}
+    tails: dict[_Cause, tuple[str, ...]] = {}
+    for run in results.stored:
+        r, spec = run.record, run.spec
+        if r.status is not Status.OK:
+            variant, target = spec.variant.name, spec.target.name
+            key = (r.status.value, variant, target, r.signal or "", r.reason, r.hint)
+            grouped.setdefault(key, []).append(f"{spec.suite} · {spec.work_name}")
+            tails.setdefault(key, r.stderr_tail)
+    for s in results.skips:
+        key = ("skipped", s.variant, s.target, "", s.reason, "")
+        grouped.setdefault(key, []).append(f"{s.suite} · {s.work}")
+    for q in results.quarantined:
+        key = ("quarantined", "", "", "", f"cannot be read: {q.reason}", _DAMAGED)
+        place = "/".join(q.folder.parts[-3:])
+        grouped.setdefault(key, []).append(place)
+    return tuple(
+        Trouble(kind, tuple(works), variant, target, signal, reason, hint, tails.get(key, ()))
+        for key, works in grouped.items()
+        for kind, variant, target, signal, reason, hint in [key]
+    )
 
 
 def unavailable(results: Results) -> tuple[Unavailable, ...]:

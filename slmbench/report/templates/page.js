@@ -9,6 +9,7 @@
     spec.layout.font = { family: getComputedStyle(document.body).fontFamily, color: ink, size: 12 };
     spec.layout.hoverlabel.bgcolor = colour("--paper");
     spec.layout.hoverlabel.font = { color: ink };
+    spec.layout.modebar = { bgcolor: "rgba(0,0,0,0)", color: line, activecolor: colour("--accent") };
     ["xaxis", "yaxis"].forEach(function (name) {
       var axis = spec.layout[name] = spec.layout[name] || {};
       axis.gridcolor = line; axis.linecolor = line; axis.zeroline = false;
@@ -24,7 +25,7 @@
     Plotly.newPlot(element, spec.data, spec.layout, {
       responsive: true,
       displaylogo: false,
-      displayModeBar: "hover",
+      displayModeBar: narrow ? false : "hover",
       modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "sendDataToCloud"]
     });
   }
