@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from slmbench.backends import BACKENDS, CAPABILITIES, Capabilities
+from slmbench.content import content_of
 from slmbench.errors import ArtefactError, UnknownNameError, UsageError
 from slmbench.records import SkipRecord
 from slmbench.spec import (
@@ -126,19 +127,13 @@ def _identity(variant: Variant, parent: str | None) -> str:
     if source is None:
         return hashlib.sha256(f"fake:{variant.name}".encode()).hexdigest()
     if source.file is not None and source.sha256 is None:
-        return content_digest(Path(source.file))
+        return _content_digest(Path(source.file))
     return source_digest(source)
 
 
-def content_digest(path: Path) -> str:
-    """SHA-256 of a file, or of a folder's sorted ``relative path, file digest`` lines."""
-    if path.is_dir():
-        names = sorted(p for p in path.rglob("*") if p.is_file())
-        lines = (f"{p.relative_to(path).as_posix()} {content_digest(p)}\n" for p in names)
-        return hashlib.sha256("".join(lines).encode()).hexdigest()
+def _content_digest(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return content_of(path).sha256
     except OSError as error:
         raise ArtefactError(
             f"{path}: {error.strerror}", hint="`file:` is relative to the models file's folder"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from slmbench.cli.output import Value, emit
@@ -12,18 +13,7 @@ if TYPE_CHECKING:
 
 def emit_frame(frame: pd.DataFrame, form: str) -> None:
     """Print a frame; NA becomes null, numbers in tables have four significant digits."""
-    short = form in ("table", "md")
-    rows = [[_plain(v, short=short) for v in row] for row in frame.itertuples(index=False)]
+    rows: list[list[Value]] = json.loads(frame.to_json(orient="values", double_precision=15))
+    if form in ("table", "md"):
+        rows = [[f"{v:.4g}" if isinstance(v, float) else v for v in row] for row in rows]
     emit([str(c) for c in frame.columns], rows, form)
-
-
-def _plain(value: object, *, short: bool) -> Value:
-    if value is None or value != value or str(value) == "<NA>":
-        return None
-    if isinstance(value, bool | int | str):
-        return value
-    if isinstance(value, float):
-        return f"{value:.4g}" if short else value
-    if hasattr(value, "item"):
-        return _plain(value.item(), short=short)
-    return str(value)

@@ -19,8 +19,8 @@ from typing import Literal
 
 from pydantic import ValidationError
 
+from slmbench.content import RECORD, content_of, newest_of, size_of
 from slmbench.errors import DiskSpaceError
-from slmbench.lifecycle.content import RECORD, content_of, newest_of, size_of
 from slmbench.lifecycle.made import Artefact, MadeRecord
 from slmbench.locations import cache_dir
 from slmbench.spec import Frozen

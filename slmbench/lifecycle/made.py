@@ -105,7 +105,7 @@ class MadeRecord(Frozen):
     artefact: str
     """Name of the file or folder beside this record."""
     artefact_sha256: Sha256
-    """Content digest (a folder's: see :func:`slmbench.lifecycle.content.content_of`)."""
+    """Content digest (a folder's: see :func:`slmbench.content.content_of`)."""
     artefact_bytes: int
     facts: Facts
     tools: dict[str, str]

@@ -19,9 +19,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import IO, Any
 
+from slmbench.content import RECORD, content_of, files_of
 from slmbench.errors import MissingEngineError, SlmbenchError
 from slmbench.lifecycle.cache import no_room
-from slmbench.lifecycle.content import RECORD, content_of, files_of
 from slmbench.lifecycle.made import Done, Failed, MadeRecord, MakeJob, Progress
 from slmbench.lifecycle.workbench import Product, Workbench
 from slmbench.process import enter_child

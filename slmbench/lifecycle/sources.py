@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from slmbench.content import content_of
 from slmbench.data.wheels import wheel_member
 from slmbench.errors import ArtefactError, MissingEngineError, SlmbenchError
-from slmbench.lifecycle.content import content_of
 from slmbench.lifecycle.gguf_header import read_header
 from slmbench.lifecycle.hf_folder import check_folder
 from slmbench.lifecycle.made import Artefact

@@ -25,7 +25,7 @@ from slmbench.runner.protocol import (
     StepDone,
     WorkerJob,
 )
-from slmbench.spec import RunSpec, Target
+from slmbench.spec import RunSpec, WorkloadSpec
 
 _MODULE = "slmbench.runner.worker"
 _EXIT_S = 60.0
@@ -82,7 +82,7 @@ def run_job(job: WorkerJob, listener: Listener) -> Iterator[Outcome]:
     while pending:
         attempt = _Attempt()
         target = pending[0].spec.target
-        with Child(_MODULE, python=target.python, env=worker_env(target)) as child:
+        with Child(_MODULE, python=target.python, env=worker_env(pending[0].spec)) as child:
             child.send(job.model_copy(update={"cells": tuple(pending)}).model_dump_json())
             yield from _listen(child, attempt, pending, listener)
             ending = child.finish()
@@ -184,10 +184,17 @@ def _died(attempt: _Attempt, cell: CellJob, ending: Ending) -> Outcome:
     )
 
 
-def worker_env(target: Target) -> Mapping[str, str]:
-    """Environment of a worker: thread counts fixed before any library reads them, offline."""
-    threads = str(target.threads or 1)
+def worker_env(spec: RunSpec) -> Mapping[str, str]:
+    """Environment of a worker: thread counts fixed before any library reads them, offline.
+
+    Quality does not depend on how threads wait, so there they sleep instead of spinning: on a
+    machine that is also busy with something else, spinning barriers cost up to ten times the
+    time. Workloads are timed with the engine's own waiting.
+    """
+    threads = str(spec.target.threads or 1)
+    waiting = {} if isinstance(spec.work, WorkloadSpec) else {"OMP_WAIT_POLICY": "PASSIVE"}
     return {
+        **waiting,
         "OMP_NUM_THREADS": threads,
         "MKL_NUM_THREADS": threads,
         "OPENBLAS_NUM_THREADS": threads,

@@ -13,7 +13,7 @@ from gguf_bytes import small_gguf, write_small
 
 from slmbench.errors import ArtefactError, MissingEngineError
 from slmbench.lifecycle import Artefact, find, materialise, sources
-from slmbench.lifecycle.content import content_of
+from slmbench.content import content_of
 from slmbench.spec import HubSource, Source, Variant, VariantRef, WheelSource
 from slmbench.spec.identity import source_digest
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from slmbench.lifecycle.content import content_of, newest_of, size_of
+from slmbench.content import content_of, newest_of, size_of
 
 
 def test_a_file_has_its_own_sha256(tmp_path: Path) -> None:
