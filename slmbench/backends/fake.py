@@ -1,0 +1,261 @@
+"""A backend without a model: deterministic, instant, and able to fail in every way.
+
+It is public: plans, runners, stores and reports can be tried with it in no time. Tokens are the
+UTF-8 bytes of the text. The next token's distribution comes from a BLAKE2 hash of the tokens
+before it, so that log-likelihoods add up as a real model's do, the greedy flag agrees with
+``generate``, and nothing depends on how requests are grouped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import signal
+import threading
+import time
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from slmbench.backends import CAPABILITIES
+from slmbench.backends.options import read_options
+from slmbench.backends.protocol import BackendError, Capabilities, LoadJob
+from slmbench.backends.text import PROBE, Ids, LocalBackend, Step, TokenScore
+from slmbench.records import ModelInfo, Status
+from slmbench.requests import (
+    ChatMessage,
+    GenerateOutput,
+    GenerateRequest,
+    LoglikelihoodOutput,
+    LoglikelihoodRequest,
+    RollingRequest,
+)
+from slmbench.spec.base import Frozen
+
+_END = 256
+"""The only special token: begins an empty context and ends a generation."""
+_VOCAB = 257
+_SPACE = 32
+"""Byte of token 0, so that arg max over constant logits says nothing but blanks."""
+_FAVOURITES = tuple(byte - _SPACE for byte in b" etaoinshrdlucmfwygpb")
+"""Greedy tokens are these letters, so that generated text is printable."""
+_BLOCK = 64 << 20
+
+_SIGNALS = {"sigill": signal.SIGILL, "sigsegv": signal.SIGSEGV, "sigkill": signal.SIGKILL}
+
+
+class FakeOptions(Frozen):
+    """Options of the fake backend."""
+
+    mode: Literal["random", "constant", "nan"] = "random"
+    """``random``: a hash decides. ``constant``: all tokens equally likely, the first one wins
+    the arg max. ``nan``: no number is finite. Sentinels for gate tests."""
+    seed: int = 0
+    """Another seed is another fake model of the same artefact."""
+    quality: float = Field(default=0.0, ge=0.0, le=1.0)
+    """Share of contexts (chosen by hash) that it answers as a teacher which all fakes share:
+    two fakes of quality q agree on at least q² of the items."""
+    fault: Literal["", "sigill", "sigsegv", "sigkill", "hang", "oom", "nan", "error"] = ""
+    """What goes wrong: dies of the signal, blocks without using the CPU, allocates until a
+    limit, answers NaN, or raises an exception that is not a BackendError."""
+    fault_at: Literal["load", "loglikelihood", "generate"] = "load"
+    """Where ``fault`` happens (``generate`` covers workloads too)."""
+    oom_cap_bytes: int = Field(default=64 << 30, ge=1)
+    """``fault: oom`` gives up here [bytes]. Blocks are address space that is never touched:
+    a memory limit of the target stops it, the machine's memory is not eaten up."""
+    ttft_s: float = Field(default=0.0, ge=0.0)
+    """Real sleep before the first generated token [s]."""
+    itl_s: float = Field(default=0.0, ge=0.0)
+    """Real sleep before every later token [s]."""
+    parameters: int = Field(default=1_000_000, ge=1)
+    """Parameters that it claims to have."""
+    bits_per_weight: float = Field(default=32.0, gt=0.0)
+    """Effective bits per weight that it claims."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.fault == "nan" and self.fault_at == "load":
+            raise ValueError("fault nan needs fault_at: loglikelihood or generate")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class _Weights:
+    """The distribution of one next token: weight / total is its probability."""
+
+    digest: bytes
+    favourite: int
+
+    def of(self, token: int) -> int:
+        return 512 if token == self.favourite else self.digest[token % 64] + 1
+
+    def total(self) -> int:
+        """Sum over the vocabulary: residues 0..63 occur four times, residue 0 once more."""
+        plain = 4 * (sum(self.digest) + 64) + self.digest[0] + 1
+        return plain - (self.digest[self.favourite % 64] + 1) + 512
+
+
+class FakeBackend(LocalBackend):
+    """Deterministic answers and injected faults; see :class:`FakeOptions`."""
+
+    capabilities: ClassVar[Capabilities] = CAPABILITIES["fake"]
+
+    def __init__(self) -> None:
+        self._options = FakeOptions()
+        self._artefact = ""
+        self._context = 0
+
+    def load(self, job: LoadJob) -> ModelInfo:
+        """Any path will do; the answers depend on ``artefact_sha256`` and the options."""
+        self._options = options = read_options(FakeOptions, job.target)
+        self._artefact, self._context = job.artefact_sha256, job.target.context
+        self._fail_at("load")
+        weight_bytes = math.ceil(options.parameters * options.bits_per_weight / 8)
+        return ModelInfo(
+            artefact_sha256=job.artefact_sha256,
+            artefact_bytes=job.path.stat().st_size if job.path.is_file() else weight_bytes,
+            weight_bytes=weight_bytes,
+            parameters=options.parameters,
+            bits_per_weight=8 * weight_bytes / options.parameters,
+            layers=1,
+            hidden_size=64,
+            vocab_size=_VOCAB,
+            context_train=job.target.context,
+            kv_bytes_per_token=None,
+            adds_bos=False,
+            first_ids=self.encode(PROBE, special=True)[:8],
+            engine_version="fake 1",
+        )
+
+    def loglikelihood(
+        self, requests: Sequence[LoglikelihoodRequest | RollingRequest]
+    ) -> Iterator[LoglikelihoodOutput]:
+        """As LocalBackend, after the fault if one was asked for."""
+        self._fail_at("loglikelihood")
+        yield from super().loglikelihood(requests)
+
+    def generate(self, request: GenerateRequest) -> GenerateOutput:
+        """As LocalBackend, after the fault if one was asked for."""
+        self._fail_at("generate")
+        return super().generate(request)
+
+    def generate_ids(self, prompts: Sequence[Sequence[int]], n: int) -> tuple[GenerateOutput, ...]:
+        """As LocalBackend, after the fault if one was asked for."""
+        self._fail_at("generate")
+        return super().generate_ids(prompts, n)
+
+    def encode(self, text: str, *, special: bool) -> Ids:
+        """UTF-8 bytes, shifted so that a blank is 0; nothing special is ever added."""
+        return tuple((byte - _SPACE) % _END for byte in text.encode())
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The bytes as text, broken sequences replaced."""
+        text = bytes((token + _SPACE) % _END for token in ids if token != _END)
+        return text.decode(errors="replace")
+
+    def vocab_size(self) -> int:
+        """256: the byte tokens."""
+        return _END
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+    def _prefix(self) -> tuple[int, str]:
+        return _END, ""
+
+    def _render(self, messages: Sequence[ChatMessage], *, reply: bool) -> str:
+        turns = "".join(f"<{m.role}>\n{m.content}\n" for m in messages)
+        return turns + ("<assistant>\n" if reply else "")
+
+    def _is_end(self, token: int) -> bool:
+        return token == _END
+
+    def _limit(self) -> int:
+        return self._context
+
+    def _score(self, context: Ids, continuations: Sequence[Ids]) -> Sequence[TokenScore]:
+        start = self._hash(context)
+        return [self._score_one(start.copy(), tokens) for tokens in continuations]
+
+    def _score_one(self, state: hashlib.blake2b, tokens: Ids) -> TokenScore:
+        if self._non_finite("loglikelihood"):
+            return TokenScore(None, greedy=False)
+        if self._options.mode == "constant":
+            return TokenScore(-len(tokens) * math.log(_VOCAB), greedy=not any(tokens))
+        logprob, greedy = 0.0, True
+        for token in tokens:
+            weights = _weights(state)
+            logprob += math.log(weights.of(token) / weights.total())
+            greedy = greedy and token == weights.favourite
+            state.update(token.to_bytes(2, "little"))
+        return TokenScore(logprob, greedy)
+
+    def _steps(self, prompts: Sequence[Ids]) -> Generator[Step, None, None]:
+        states = [self._hash(prompt) for prompt in prompts]
+        finite = not self._non_finite("generate")
+        evaluated = tuple(map(len, prompts))
+        pause = self._options.ttft_s
+        while True:
+            if pause:
+                time.sleep(pause)
+            ids = tuple(self._pick(state) for state in states)
+            yield Step(ids, time.perf_counter_ns(), finite, evaluated)
+            evaluated, pause = (), self._options.itl_s
+            for state, token in zip(states, ids, strict=True):
+                state.update(token.to_bytes(2, "little"))
+
+    def _pick(self, state: hashlib.blake2b) -> int:
+        return 0 if self._options.mode == "constant" else _weights(state).favourite
+
+    def _hash(self, tokens: Ids) -> hashlib.blake2b:
+        """Hash state after ``tokens``, salted by who answers this context."""
+        text = b"".join(token.to_bytes(2, "little") for token in tokens)
+        own = f"{self._options.seed}:{self._artefact}:".encode()
+        draw = hashlib.blake2b(own + text, digest_size=8).digest()
+        teacher = int.from_bytes(draw, "little") / 2**64 < self._options.quality
+        return hashlib.blake2b((b"teacher:" if teacher else own) + text)
+
+    def _non_finite(self, place: str) -> bool:
+        options = self._options
+        return options.mode == "nan" or (options.fault == "nan" and options.fault_at == place)
+
+    def _fail_at(self, place: str) -> None:
+        options = self._options
+        if options.fault_at != place or not options.fault:
+            return
+        if options.fault in _SIGNALS:
+            os.kill(os.getpid(), _SIGNALS[options.fault])
+        elif options.fault == "hang":
+            threading.Event().wait()
+        elif options.fault == "oom":
+            _exhaust(options.oom_cap_bytes)
+        elif options.fault == "error":
+            raise RuntimeError(f"fake fault at {place}")
+
+
+def _weights(state: hashlib.blake2b) -> _Weights:
+    digest = state.digest()
+    if digest[1] == 0:  # about one token in 256 ends a generation
+        return _Weights(digest, _END)
+    return _Weights(digest, _FAVOURITES[digest[0] % len(_FAVOURITES)])
+
+
+def _exhaust(cap_bytes: int) -> None:
+    """Reserve memory block by block until a limit or the cap; always raises BackendError."""
+    blocks: list[bytearray] = []
+    try:
+        while len(blocks) * _BLOCK < cap_bytes:
+            blocks.append(bytearray(_BLOCK))
+        what = "its cap"
+    except MemoryError:
+        what = "a memory limit"
+    held = len(blocks) * _BLOCK
+    blocks.clear()
+    raise BackendError(
+        Status.OOM,
+        f"out of memory: {what} was reached after {held} bytes (fault injected by the fake)",
+        "raise the target's memory_limit_bytes or use a smaller variant",
+    )
