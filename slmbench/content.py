@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +27,11 @@ def content_of(path: Path) -> Content:
     """Read everything and digest it.
 
     A folder's digest is the SHA-256 over one line ``<sha256 of file>  <relative path>\\n`` per
-    file, sorted by path (what ``sha256sum`` prints); hidden files are left out.
+    file, sorted by path (what ``sha256sum`` prints); hidden files are left out. Raises
+    FileNotFoundError where nothing is.
     """
+    if not path.exists():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
     if path.is_file():
         return Content(_sha256_of_file(path), path.stat().st_size)
     files = list(files_of(path))

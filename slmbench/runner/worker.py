@@ -35,7 +35,7 @@ from slmbench.runner.protocol import (
     StepDone,
     WorkerJob,
 )
-from slmbench.runner.workloads import Bench, meters_for, run_workload, steps_of
+from slmbench.runner.workloads import Bench, meters_for, run_workload, runtime_phase, steps_of
 from slmbench.spec import Target, WorkloadSpec
 
 LIBRARIES = (
@@ -57,7 +57,7 @@ class LoadedModel:
 
     backend: Backend
     info: ModelInfo
-    load: PhaseRecord
+    phases: tuple[PhaseRecord, ...]
 
 
 def main() -> None:
@@ -80,7 +80,7 @@ def _work(job: WorkerJob, send: Send) -> None:
     if model is None:
         send(LoadFailed(status=failed.status, reason=failed.reason, hint=failed.hint))
         return
-    send(Loaded(model=model.info, phases=(model.load,)))
+    send(Loaded(model=model.info, phases=model.phases))
     for cell in job.cells:
         done, _ = _ending_of(partial(_run_cell, cell, model, send))
         send(done)
@@ -93,22 +93,25 @@ def _load(job: WorkerJob, target: Target) -> LoadedModel:
     work = job.cells[0].spec.work
     use = work.workload if isinstance(work, WorkloadSpec) else "task"
     watch = Watch.of(meters_for(use, target.device), target.device)
+    phases = [runtime_phase(watch)] if use == "memory" else []
     request = LoadJob(Path(job.artefact), job.artefact_sha256, target, seed=work.seed)
     with watch.phase("load") as phase:
         begin = time.perf_counter_ns()
         info = backend.load(request)
         seconds = (time.perf_counter_ns() - begin) * 1e-9
         if isinstance(work, WorkloadSpec):  # tasks share a load that nobody asked to time
-            phase.add(
-                Measurement(
-                    metric="load_time",
-                    samples=(seconds,),
-                    provenance=Provenance.MEASURED,
-                    method="counter",
-                    scope="engine import included, page cache as it was",
-                )
-            )
-    return LoadedModel(backend, info, phase.finished())
+            phase.add(_load_time(seconds))
+    return LoadedModel(backend, info, (*phases, phase.finished()))
+
+
+def _load_time(seconds: float) -> Measurement:
+    return Measurement(
+        metric="load_time",
+        samples=(seconds,),
+        provenance=Provenance.MEASURED,
+        method="counter",
+        scope="engine imported before, page cache as it was",
+    )
 
 
 def _run_cell(cell: CellJob, model: LoadedModel, send: Send) -> None:
@@ -121,7 +124,7 @@ def _run_cell(cell: CellJob, model: LoadedModel, send: Send) -> None:
             )
         send(CellStarted(digest=cell.spec.digest, steps=steps_of(work)))
         bench = Bench(model.backend, work, cell.spec.target.device, lambda: send(StepDone()))
-        for record in run_workload(bench, model.load):
+        for record in run_workload(bench, model.phases):
             send(PhaseDone(phase=record))
         return
     assert cell.items is not None

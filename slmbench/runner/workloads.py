@@ -53,9 +53,9 @@ def steps_of(spec: WorkloadSpec) -> int:
     return len(spec.points) * (spec.warmup + spec.repeats)
 
 
-def run_workload(bench: Bench, load: PhaseRecord) -> Iterator[PhaseRecord]:
+def run_workload(bench: Bench, load: Sequence[PhaseRecord]) -> Iterator[PhaseRecord]:
     """The phases of the workload, each yielded as soon as it is over."""
-    runs: dict[str, Callable[[Bench, PhaseRecord], Iterator[PhaseRecord]]] = {
+    runs: dict[str, Callable[[Bench, Sequence[PhaseRecord]], Iterator[PhaseRecord]]] = {
         "latency": _latency,
         "memory": _memory,
         "energy": _energy,
@@ -63,7 +63,7 @@ def run_workload(bench: Bench, load: PhaseRecord) -> Iterator[PhaseRecord]:
     yield from runs[bench.spec.workload](bench, load)
 
 
-def _latency(bench: Bench, load: PhaseRecord) -> Iterator[PhaseRecord]:
+def _latency(bench: Bench, load: Sequence[PhaseRecord]) -> Iterator[PhaseRecord]:
     """Per point a warm_up and a timed phase ``decode`` that holds all latency samples."""
     watch = Watch.of(meters_for("latency", bench.device), bench.device)
     planned = list(repetitions(bench.spec, bench.backend.vocab_size()))
@@ -100,11 +100,11 @@ def cold_prefill(outputs: Sequence[GenerateOutput]) -> tuple[Observation, ...]:
     )
 
 
-def _memory(bench: Bench, load: PhaseRecord) -> Iterator[PhaseRecord]:
+def _memory(bench: Bench, load: Sequence[PhaseRecord]) -> Iterator[PhaseRecord]:
     """warm_up, prefill (one token) and decode, then the peak over all phases and loading."""
     watch = Watch.of(meters_for("memory", bench.device), bench.device)
     vocab = bench.backend.vocab_size()
-    peaks = list(_samples(load, "peak_rss"))
+    peaks = [peak for phase in load for peak in _samples(phase, "peak_rss")]
     for point in bench.spec.points:
         stages = [("warm_up", 1)] * bench.spec.warmup
         stages += [("prefill", 1), ("decode", point.output_tokens)] * bench.spec.repeats
@@ -119,6 +119,24 @@ def _memory(bench: Bench, load: PhaseRecord) -> Iterator[PhaseRecord]:
     with Watch(()).phase("total") as total:
         total.add(_peak(peaks))
     yield total.finished()
+
+
+def runtime_phase(watch: Watch) -> PhaseRecord:
+    """What the process holds with its engine imported and no model: the runtime's own share."""
+    with watch.phase("runtime") as phase:
+        pass
+    record = phase.finished()
+    held = _samples(record, "pss_anon") + _samples(record, "pss_file")
+    if not held:
+        return record
+    overhead = Measurement(
+        metric="runtime_overhead",
+        samples=(sum(held),),
+        provenance=Provenance.DERIVED,
+        method="derived",
+        scope="worker process, Pss_Anon + Pss_File",
+    )
+    return record.model_copy(update={"measurements": (*record.measurements, overhead)})
 
 
 def _peak(peaks: Sequence[float]) -> Measurement:
@@ -139,7 +157,7 @@ def _peak(peaks: Sequence[float]) -> Measurement:
     )
 
 
-def _energy(bench: Bench, load: PhaseRecord) -> Iterator[PhaseRecord]:
+def _energy(bench: Bench, load: Sequence[PhaseRecord]) -> Iterator[PhaseRecord]:
     """idle_before, windows of identical iterations, idle_after; the model stays loaded."""
     watch = Watch.of(meters_for("window", bench.device), bench.device)
     idle = Watch.of(meters_for("idle", bench.device), bench.device)

@@ -1,0 +1,166 @@
+"""Planning: every combination is a cell or a skip with its reason; identities follow content."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from slmbench.errors import ArtefactError, UnknownNameError, UsageError
+from slmbench.plan import Selection, identify, make_plan, resolve_target
+from slmbench.spec import ModelsFile, Suite, Target, TaskSpec, WorkloadSpec
+
+FAKE = {"format": "fake", "technique": "none", "licence": "MIT"}
+MODELS = {
+    "variants": [
+        {"name": "base", "stage": "base", **FAKE},
+        {"name": "small", "stage": "quantized", "parent": "base", **FAKE},
+    ],
+    "targets": [
+        {"name": "one", "backend": "fake"},
+        {"name": "two", "backend": "fake", "threads": 3},
+    ],
+}
+SUITE = {
+    "name": "mixed",
+    "title": "t",
+    "description": "d",
+    "seed": 7,
+    "sizes": {
+        "demo": {
+            "items": 10,
+            "repeats": 2,
+            "prompt_tokens": [8, 16],
+            "output_tokens": [4],
+            "timeout_s": 9,
+        },
+        "full": {"items": "all", "prompt_tokens": [8], "output_tokens": [4]},
+    },
+    "tasks": [{"task": "toy", "primary": "acc"}],
+    "workloads": [{"workload": "latency"}],
+}
+DEFINITIONS = {"toy": "d1"}
+
+
+def suite(**changes: object) -> Suite:
+    return Suite.model_validate(SUITE | changes)
+
+
+def models(**changes: object) -> ModelsFile:
+    return ModelsFile.model_validate(MODELS | changes)
+
+
+def test_cells_are_the_product_with_variants_outermost() -> None:
+    plan = make_plan([suite()], models(), Selection(), DEFINITIONS)
+    assert [(c.spec.variant.name, c.spec.target.name, c.spec.work_name) for c in plan.cells] == [
+        (v, t, w) for v in ("base", "small") for t in ("one", "two") for w in ("toy", "latency")
+    ]
+    assert plan.skips == ()
+    assert len({c.spec.digest for c in plan.cells}) == len(plan.cells)
+
+
+def test_sizes_are_resolved_into_the_cells() -> None:
+    demo, full = (
+        make_plan([suite()], models(), Selection(size=size), DEFINITIONS).cells
+        for size in ("demo", "full")
+    )
+    task, workload = demo[0].spec.work, demo[1].spec.work
+    assert isinstance(task, TaskSpec)
+    assert (task.items, task.seed, task.definition) == (10, 7, "d1")
+    assert demo[0].spec.timeout_s == 9
+    assert isinstance(workload, WorkloadSpec)
+    assert [p.label for p in workload.points] == ["pp8+tg4", "pp16+tg4"]
+    assert (workload.repeats, workload.warmup) == (2, 0)
+    all_items = full[0].spec.work
+    assert isinstance(all_items, TaskSpec)
+    assert all_items.items is None
+
+
+def test_a_task_may_set_its_own_item_count() -> None:
+    chosen = suite(tasks=[{"task": "toy", "primary": "acc", "items": 3}])
+    work = make_plan([chosen], models(), Selection(), DEFINITIONS).cells[0].spec.work
+    assert isinstance(work, TaskSpec)
+    assert work.items == 3
+
+
+def test_the_definition_of_a_task_is_part_of_the_cell() -> None:
+    first = make_plan([suite()], models(), Selection(), {"toy": "d1"}).cells[0].spec
+    other = make_plan([suite()], models(), Selection(), {"toy": "d2"}).cells[0].spec
+    assert first.digest != other.digest
+
+
+def test_threads_are_resolved_from_what_the_process_may_use() -> None:
+    assert resolve_target(Target(name="t", backend="fake")).threads >= 1
+    assert resolve_target(Target(name="t", backend="fake", threads=5)).threads == 5
+
+
+@pytest.mark.parametrize(
+    ("selection", "message"),
+    [
+        (Selection(variants=("smal",)), "did you mean small"),
+        (Selection(targets=("on",)), "unknown target"),
+        (Selection(size="standard"), "unknown size of suite mixed"),
+    ],
+)
+def test_unknown_names_are_refused(selection: Selection, message: str) -> None:
+    with pytest.raises(UnknownNameError, match=message):
+        make_plan([suite()], models(), selection, DEFINITIONS)
+
+
+def test_unknown_workloads_and_backends_are_refused() -> None:
+    with pytest.raises(UnknownNameError, match="did you mean latency"):
+        make_plan([suite(workloads=[{"workload": "latencyy"}])], models(), Selection(), DEFINITIONS)
+    strange = models(targets=[{"name": "one", "backend": "fakee"}])
+    with pytest.raises(UnknownNameError, match="did you mean fake"):
+        make_plan([suite()], strange, Selection(), DEFINITIONS)
+
+
+def test_a_workload_needs_a_grid() -> None:
+    with pytest.raises(UsageError, match="prompt_tokens"):
+        make_plan([suite(sizes={"demo": {"items": 2}})], models(), Selection(), DEFINITIONS)
+
+
+def test_what_no_target_loads_is_skipped_with_the_reason() -> None:
+    gguf = {"name": "file", "stage": "base", "format": "gguf", "technique": "none",
+            "licence": "MIT", "source": {"file": "x.gguf", "sha256": "0" * 64}}  # fmt: skip
+    listed = [*MODELS["variants"], gguf]  # type: ignore[list-item]
+    plan = make_plan([suite()], models(variants=listed), Selection(), DEFINITIONS)
+    assert {(s.variant, s.work) for s in plan.skips} == {("file", "toy"), ("file", "latency")}
+    assert {s.reason for s in plan.skips} == {"fake does not load the format 'gguf'"}
+    with pytest.raises(UsageError, match="nothing to run"):
+        make_plan([suite()], models(variants=[gguf]), Selection(), DEFINITIONS)
+
+
+def test_a_device_that_the_backend_lacks_is_skipped() -> None:
+    both = [
+        {"name": "cpu", "backend": "fake"},
+        {"name": "gpu", "backend": "fake", "device": "cuda:0"},
+    ]
+    plan = make_plan([suite()], models(targets=both), Selection(), DEFINITIONS)
+    assert {s.reason for s in plan.skips} == {"fake does not run on 'cuda:0'"}
+
+
+def test_identities_follow_content_recipe_and_parents(tmp_path: Path) -> None:
+    file = tmp_path / "m.gguf"
+
+    def digests(drop: str = "Q8_0") -> dict[str, str]:
+        root = {"name": "root", "stage": "base", "format": "gguf", "technique": "none",
+                "licence": "MIT", "source": {"file": str(file)}}  # fmt: skip
+        child = {"name": "child", "stage": "quantized", "format": "gguf", "technique": "q",
+                 "licence": "MIT", "parent": "root",
+                 "recipe": {"technique": "gguf_quantize", "type": drop}}  # fmt: skip
+        refs = identify(models(variants=[root, child]))
+        return {name: ref.digest for name, ref in refs.items()}
+
+    file.write_bytes(b"one")
+    first = digests()
+    assert digests() == first
+    assert digests("Q2_K")["child"] != first["child"]
+    assert digests("Q2_K")["root"] == first["root"]
+    file.write_bytes(b"two")
+    second = digests()
+    assert second["root"] != first["root"]
+    assert second["child"] != first["child"]
+    file.unlink()
+    with pytest.raises(ArtefactError, match="No such file"):
+        digests()
