@@ -11,7 +11,7 @@ from slmbench.spec import RunSpec
 _NO_MEMORY = ("bad_alloc", "cannot allocate memory", "out of memory", "memoryerror", "std::length")
 _HINTS = {
     "SIGILL": "the engine was built for instructions that this CPU refuses (AMX in a VM, often): "
-    "`slmbench doctor` names them; rebuild with scripts/install.py --rebuild",
+    "`slmbench doctor` names them; rebuild with `python scripts/install.py --force`",
     "SIGSEGV": "a crash inside the engine: check the artefact's digest, then the engine's version",
     "SIGBUS": "the model file changed or shrank while it was mapped, or the disk is full",
     "SIGABRT": "the engine gave up: the last lines of stderr say why",

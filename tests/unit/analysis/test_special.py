@@ -18,7 +18,7 @@ def test_t_quantile_agrees_with_the_usual_table(freedom: int, t: float) -> None:
 
 
 def test_t_tends_to_the_normal() -> None:
-    assert t_quantile(0.975, 10**6) == pytest.approx(normal_quantile(0.975), abs=1e-6)
+    assert t_quantile(0.975, 10**6) == pytest.approx(normal_quantile(0.975), abs=1e-5)
     assert normal_quantile(0.975) == pytest.approx(1.959964, abs=1e-6)
 
 
