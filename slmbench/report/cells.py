@@ -33,6 +33,8 @@ class Cell:
     detail: str = ""
     """How the interval was made, scope, workload point."""
     flags: tuple[Flag, ...] = ()
+    point: str = ""
+    """Workload point that the whole column is about."""
 
     @property
     def text(self) -> str:

@@ -10,6 +10,7 @@ from slmbench.analysis import MEANINGS, Comparison, Delta
 from slmbench.metrics import METRICS
 from slmbench.report.cells import arrow
 from slmbench.report.format import show_difference, show_p
+from slmbench.report.leaderboard import ACCURACY
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,9 @@ def _head_key(d: Delta) -> tuple[bool, str, str, str]:
 
 def _head(d: Delta) -> str:
     work, label = d.row.run.spec.work_name, METRICS[d.metric].label
-    name = f"{label} {d.row.point}".strip() if d.difference.p is None else f"{work}: {label}"
+    name = f"{label} {d.row.point}".strip()
+    if d.difference.p is not None:
+        name = work if d.metric in ACCURACY else label
     return f"{name} {arrow(d.metric)}".strip()
 
 

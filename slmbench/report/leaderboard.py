@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from slmbench.analysis import MetricRow, Results
+from slmbench.analysis.stability import score_flags
 from slmbench.analysis.statistics import Estimate, mean_of_means
 from slmbench.metrics import METRICS
 from slmbench.records import ModelInfo, Provenance, Status
@@ -225,13 +226,13 @@ class _Place:
         """The cell of that place; says why when there is no number."""
         row = self.row(work, metric, point)
         if row is not None:
-            return cell_of(row, title, metric)
+            return replace(cell_of(row, title, metric), point=point)
         skipped = self.skips.get((self.system.variant, self.system.target, work))
         unit = METRICS[metric].unit
         if skipped is not None:
-            return Cell(title, metric, unit=unit, status="skipped", reason=skipped)
+            return Cell(title, metric, unit=unit, status="skipped", reason=skipped, point=point)
         why = f"{work} was not run for this variant and target"
-        return Cell(title, metric, unit=unit, status="not run", reason=why)
+        return Cell(title, metric, unit=unit, status="not run", reason=why, point=point)
 
 
 def _mean_cell(estimates: Sequence[tuple[Column, MetricRow | None]]) -> Cell:
@@ -254,6 +255,7 @@ def _mean_cell(estimates: Sequence[tuple[Column, MetricRow | None]]) -> Cell:
         "fraction",
         Provenance.DERIVED.value,
         detail=f"unweighted mean of {len(estimates)} tasks, {mean.method}",
+        flags=score_flags(mean, 0, _mean_chance(estimates)),
     )
 
 
@@ -278,9 +280,9 @@ def _identity_cells(model: ModelInfo | None) -> tuple[Cell, Cell]:
         )
     measured, derived = Provenance.MEASURED.value, Provenance.DERIVED.value
     return (
-        Cell(size.label, size.name, model.artefact_bytes, n=1, unit=size.unit,
+        Cell(size.label, size.name, model.artefact_bytes, unit=size.unit,
              provenance=measured, detail="exact, of the files"),
-        Cell("Bits / weight", bits.name, model.bits_per_weight, n=1, unit=bits.unit,
+        Cell("Bits / weight", bits.name, model.bits_per_weight, unit=bits.unit,
              provenance=derived, detail=bits.definition),
     )  # fmt: skip
 

@@ -22,9 +22,11 @@ from slmbench.report.leaderboard import LeaderboardRow, System, leaderboard_rows
 from slmbench.report.lineage import BOX_HEIGHT, BOX_WIDTH, Lineage, lineage
 from slmbench.report.sections import (
     Machine,
+    Skipped,
     Trouble,
     Unavailable,
     machines,
+    skipped,
     troubles,
     unavailable,
 )
@@ -68,6 +70,7 @@ class Page:
     refused: tuple[Refused, ...]
     lineage: Lineage
     troubles: tuple[Trouble, ...]
+    skipped: tuple[Skipped, ...]
     unavailable: tuple[Unavailable, ...]
     machines: tuple[Machine, ...]
     flags: tuple[FlagMeaning, ...]
@@ -75,7 +78,7 @@ class Page:
 
     @property
     def cells_missing(self) -> int:
-        """Cells that failed, were skipped or cannot be read."""
+        """Cells that failed or cannot be read."""
         return sum(len(t.works) for t in self.troubles)
 
     def shown(self, row: LeaderboardRow, part: str) -> tuple[Cell, ...]:
@@ -145,6 +148,7 @@ def make_page(results: Results, title: str) -> Page:
         refused=comparison.refused,
         lineage=lineage(rows),
         troubles=problems,
+        skipped=skipped(results),
         unavailable=unavailable(results),
         machines=machines(results),
         flags=tuple(MEANINGS[f] for f in sorted(seen)),
@@ -217,7 +221,7 @@ def _glance(
             "“Not resolved” does not mean “no loss”."
         )
     if bad:
-        said.append(f"{bad} planned cells have no result; their reasons are listed below.")
+        said.append(f"{bad} cells failed or cannot be read; their reasons are listed below.")
     return tuple(said)
 
 

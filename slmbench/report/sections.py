@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from slmbench.analysis import Results
 from slmbench.metrics import METRICS
-from slmbench.records import Environment, Observation, Provenance, Status
+from slmbench.records import Environment, Observation, Provenance, SkipRecord, Status
 from slmbench.report.format import show
 from slmbench.store import StoredRun
 
@@ -21,7 +21,7 @@ class Trouble:
     """Cells without numbers that share variant, target and reason."""
 
     kind: str
-    """Its status, ``skipped`` or ``quarantined``."""
+    """Its status, or ``quarantined``."""
     works: tuple[str, ...]
     """``suite · work`` of each."""
     variant: str
@@ -30,6 +30,17 @@ class Trouble:
     reason: str
     hint: str
     stderr: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """Combinations that the plan left out for one reason on one target."""
+
+    target: str
+    reason: str
+    variants: tuple[str, ...]
+    works: tuple[str, ...]
+    cells: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +74,7 @@ class Machine:
 
 
 def troubles(results: Results) -> tuple[Trouble, ...]:
-    """Failed, skipped and quarantined cells, in this order; those with the same cause as one."""
+    """Failed and quarantined cells, in this order; those with the same cause as one."""
     grouped: dict[_Cause, list[str]] = {}
     tails: dict[_Cause, tuple[str, ...]] = {}
     for run in results.stored:
@@ -73,9 +84,6 @@ def troubles(results: Results) -> tuple[Trouble, ...]:
             key = (r.status.value, variant, target, r.signal or "", r.reason, r.hint)
             grouped.setdefault(key, []).append(f"{spec.suite} · {spec.work_name}")
             tails.setdefault(key, r.stderr_tail)
-    for s in results.skips:
-        key = ("skipped", s.variant, s.target, "", s.reason, "")
-        grouped.setdefault(key, []).append(f"{s.suite} · {s.work}")
     for q in results.quarantined:
         key = ("quarantined", "", "", "", f"cannot be read: {q.reason}", _DAMAGED)
         place = "/".join(q.folder.parts[-3:])
@@ -84,6 +92,23 @@ def troubles(results: Results) -> tuple[Trouble, ...]:
         Trouble(kind, tuple(works), variant, target, signal, reason, hint, tails.get(key, ()))
         for key, works in grouped.items()
         for kind, variant, target, signal, reason, hint in [key]
+    )
+
+
+def skipped(results: Results) -> tuple[Skipped, ...]:
+    """What the last plans left out, by target and reason."""
+    grouped: dict[tuple[str, str], list[SkipRecord]] = {}
+    for skip in results.skips:
+        grouped.setdefault((skip.target, skip.reason), []).append(skip)
+    return tuple(
+        Skipped(
+            target,
+            reason,
+            tuple(dict.fromkeys(s.variant for s in found)),
+            tuple(dict.fromkeys(f"{s.suite} · {s.work}" for s in found)),
+            len(found),
+        )
+        for (target, reason), found in grouped.items()
     )
 
 

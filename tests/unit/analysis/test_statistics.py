@@ -142,6 +142,7 @@ def test_trend_sees_a_drift_and_no_ghost() -> None:
     assert s.trend_p([1, 2, 1, 2, 1, 2, 1, 2]) > 0.3
     assert s.trend_p([5.0] * 8) == 1.0
     assert s.trend_p([1, 2, 3]) is None
+    assert s.trend_p(range(50_000)) < 1e-9, "long series are thinned, not squared"
 
 
 def test_median_shift_is_seeded_and_needs_six() -> None:
