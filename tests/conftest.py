@@ -31,6 +31,8 @@ def pytest_configure() -> None:
     for name in list(os.environ):
         if name.startswith(SCRUBBED) and name not in KEPT:
             del os.environ[name]
+    # Engine threads sleep at barriers: tests assert no time, and share the machine.
+    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
