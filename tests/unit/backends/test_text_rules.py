@@ -1,0 +1,191 @@
+"""Boundary rules of LocalBackend, on a tokenizer whose merges can be read off the test."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from itertools import count
+
+import pytest
+
+from slmbench.backends.protocol import BackendError, LoadJob
+from slmbench.backends.text import Ids, LocalBackend, Step, TokenScore
+from slmbench.records import ModelInfo
+from slmbench.requests import (
+    ChatMessage,
+    GenerateRequest,
+    LoglikelihoodRequest,
+    RollingRequest,
+)
+
+PIECES = ("<s>", "</s>", " blue", "ab", "b ", *" abcdeghilnoprstuwy:\n.")
+BOS, EOS = 0, 1
+
+
+class Scripted(LocalBackend):
+    """Longest match over PIECES; keeps what it was asked; decodes a given script."""
+
+    def __init__(self, *, adds_bos: bool = False, limit: int = 100, script: str = "") -> None:
+        self.adds_bos, self.limit = adds_bos, limit
+        self.scored: list[tuple[Ids, tuple[Ids, ...]]] = []
+        self.script = (*self.encode(script, special=False), EOS)
+
+    def load(self, job: LoadJob) -> ModelInfo:
+        raise NotImplementedError
+
+    def close(self) -> None: ...
+
+    def vocab_size(self) -> int:
+        return len(PIECES)
+
+    def encode(self, text: str, *, special: bool) -> Ids:
+        ids = [BOS] if special and self.adds_bos else []
+        while text:
+            fitting = [i for i, piece in enumerate(PIECES) if text.startswith(piece)]
+            best = max(fitting, key=lambda i: len(PIECES[i]))
+            ids.append(best)
+            text = text[len(PIECES[best]) :]
+        return tuple(ids)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return "".join(PIECES[i] for i in ids if i > EOS)
+
+    def _prefix(self) -> tuple[int, str]:
+        return BOS, "<s>"
+
+    def _render(self, messages: Sequence[ChatMessage], *, reply: bool) -> str:
+        turns = "".join(f"{m.role}: {m.content}." for m in messages)
+        return turns + ("\n" if reply else "")
+
+    def _is_end(self, token: int) -> bool:
+        return token == EOS
+
+    def _limit(self) -> int:
+        return self.limit
+
+    def _score(self, context: Ids, continuations: Sequence[Ids]) -> Sequence[TokenScore]:
+        self.scored.append((context, tuple(continuations)))
+        return [TokenScore(-float(sum(c)), greedy=True) for c in continuations]
+
+    def _steps(self, prompts: Sequence[Ids]) -> Generator[Step, None, None]:
+        for at in count():
+            token = self.script[min(at, len(self.script) - 1)]
+            yield Step((token,), at, True, (len(prompts[0]),) if at == 0 else ())
+
+
+def pair(context: str, continuation: str, *, adds_bos: bool = False) -> tuple[str, str]:
+    """The pieces scored for a request, context | continuation, pieces joined by ``_``."""
+    backend = Scripted(adds_bos=adds_bos)
+    list(backend.loglikelihood([LoglikelihoodRequest(context=context, continuation=continuation)]))
+    ((before, (after,)),) = backend.scored
+    return "_".join(PIECES[i] for i in before), "_".join(PIECES[i] for i in after)
+
+
+@pytest.mark.parametrize(
+    ("context", "continuation", "expected"),
+    [
+        ("sky", " blue", ("s_k_y", " blue")),
+        ("sky ", "blue", ("s_k_y", " blue")),
+        ("sky \n", "blue", ("s_k_y", " _\n_b_l_u_e")),
+        ("a", "b b", ("a", " _b")),  # "ab" is one piece: lm-eval cuts at the context's length
+        ("", "blue", ("<s>", "b_l_u_e")),
+        ("  ", "b", ("<s>", " _ _b")),
+        ("", "<s>blue", ("<s>", "b_l_u_e")),
+    ],
+)
+def test_where_the_continuation_begins(
+    context: str, continuation: str, expected: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(__name__ + ".PIECES", (*PIECES, "k"))
+    assert pair(context, continuation) == expected
+
+
+def test_bos_comes_once() -> None:
+    assert pair("the", " blue", adds_bos=True) == ("<s>_t_h_e", " blue")
+    assert pair("<s>the", " blue", adds_bos=True) == ("<s>_t_h_e", " blue")
+    assert pair("", "blue", adds_bos=True) == ("<s>", "b_l_u_e")
+
+
+def test_a_straddling_token_can_leave_nothing_to_score() -> None:
+    (output,) = Scripted().loglikelihood([LoglikelihoodRequest(context="a", continuation="b")])
+    assert (output.logprob, output.failure, output.tokens) == (None, "empty_continuation", 0)
+
+
+def test_requests_of_one_context_are_scored_together_in_their_order() -> None:
+    backend = Scripted()
+    requests = [
+        LoglikelihoodRequest(context=c, continuation=t)
+        for c, t in (("the", " a"), ("his", " a"), ("the", " blue"), ("the ", "d"))
+    ]
+    outputs = list(backend.loglikelihood(requests))
+    assert [len(continuations) for _, continuations in backend.scored] == [3, 1]
+    assert [o.logprob for o in outputs] == [
+        -float(sum(backend.encode(text, special=False))) for text in (" a", " a", " blue", " d")
+    ]
+
+
+def test_answers_come_as_soon_as_they_are_known() -> None:
+    backend = Scripted()
+    requests = [LoglikelihoodRequest(context=c, continuation=" a") for c in ("the", "his", "our")]
+    next(iter(backend.loglikelihood(requests)))
+    assert len(backend.scored) == 1
+
+
+@pytest.mark.parametrize("extra", [0, 1])
+def test_the_context_may_be_filled_to_the_last_token(extra: int) -> None:
+    backend = Scripted(limit=8)  # 4 + 5 tokens: the last is scored but never fed
+    request = LoglikelihoodRequest(context="this", continuation="s" * (5 + extra))
+    (output,) = backend.loglikelihood([request])
+    assert output.failure == ("truncated_context" if extra else None)
+    assert (output.context_tokens, output.tokens) == (4, 5 + extra)
+
+
+@pytest.mark.parametrize("length", [1, 4, 5, 6, 10, 11, 23])
+def test_rolling_windows_score_each_token_once_with_a_full_window(length: int) -> None:
+    backend = Scripted(limit=5, adds_bos=True)
+    text = ("this is another line " * 2)[:length]
+    ids = backend.encode(text, special=False)
+    (output,) = backend.loglikelihood([RollingRequest(text=text)])
+    assert tuple(t for _, (scored,) in backend.scored for t in scored) == ids
+    whole = (BOS, *ids)
+    at = 1
+    for context, (scored,) in backend.scored:
+        assert whole[at - len(context) : at] == context
+        assert len(context) + len(scored) - 1 == min(5, len(ids)), "the window is used in full"
+        at += len(scored)
+    assert (output.tokens, output.logprob) == (len(ids), -float(sum(ids)))
+
+
+@pytest.mark.parametrize(
+    ("script", "stop", "limit", "expected"),
+    [
+        ("blue is", (), 100, ("blue is", "stop", None, 8)),
+        ("blue is", ("e i",), 100, ("blu", "stop", None, 6)),
+        ("blue is", ("is", "u"), 100, ("bl", "stop", None, 3)),
+        ("this is a long and old tale", (), 100, ("this is a ", "length", None, 10)),
+        ("this is a long and old tale", (), 8, ("this ", "length", "truncated_context", 5)),
+        ("blue", ("b",), 100, ("", "stop", "empty_output", 1)),
+        ("", (), 100, ("", "stop", "empty_output", 1)),
+    ],
+)
+def test_where_a_generation_ends(
+    script: str, stop: tuple[str, ...], limit: int, expected: tuple[str, str, str | None, int]
+) -> None:
+    backend = Scripted(limit=limit, script=script)
+    output = backend.generate(GenerateRequest(prompt="the", max_tokens=10, stop=stop))
+    assert (output.text, output.finish, output.failure, len(output.token_ids)) == expected
+    assert len(output.token_ns) == len(output.token_ids)
+    assert output.evaluated_tokens == output.prompt_tokens == 3
+
+
+def test_an_empty_prompt_is_the_prefix_token() -> None:
+    assert (
+        Scripted(script="a").generate(GenerateRequest(prompt="", max_tokens=3)).prompt_tokens == 1
+    )
+
+
+def test_an_assistant_turn_at_the_end_is_continued() -> None:
+    turns = (ChatMessage(role="user", content="hi"), ChatMessage(role="assistant", content="so "))
+    assert Scripted().render(turns) == "user: hi.assistant: so"
+    assert Scripted().render(turns[:1]) == "user: hi.\n"
+    with pytest.raises(BackendError, match="without a single turn"):
+        Scripted().render(())
