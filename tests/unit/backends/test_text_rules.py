@@ -161,6 +161,7 @@ def test_rolling_windows_score_each_token_once_with_a_full_window(length: int) -
         ("blue is", (), 100, ("blue is", "stop", None, 8)),
         ("blue is", ("e i",), 100, ("blu", "stop", None, 6)),
         ("blue is", ("is", "u"), 100, ("bl", "stop", None, 3)),
+        ("a blue", ("u", "l"), 100, ("a b", "stop", None, 2)),  # both in one token
         ("this is a long and old tale", (), 100, ("this is a ", "length", None, 10)),
         ("this is a long and old tale", (), 8, ("this ", "length", "truncated_context", 5)),
         ("blue", ("b",), 100, ("", "stop", "empty_output", 1)),
