@@ -228,6 +228,7 @@ def _workload(suite: Suite, work: SuiteWorkload, knobs: SizeKnobs) -> WorkloadSp
         ),
         repeats=knobs.repeats or 1,
         warmup=knobs.warmup or 0,
+        budget_s=knobs.budget_s,
         window_s=knobs.window_s or 0.0,
         idle_s=knobs.idle_s or 0.0,
         seed=suite.seed,

@@ -181,6 +181,7 @@ def _one_token(variant: Variant, models: ModelsFile, target: Target) -> RunSpec:
             points=(WorkloadPoint(prompt_tokens=8, output_tokens=1),),
             repeats=1,
             warmup=0,
+            budget_s=None,
             window_s=0.0,
             idle_s=0.0,
             seed=0,

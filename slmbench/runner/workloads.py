@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -72,9 +73,12 @@ def _latency(bench: Bench, load: Sequence[PhaseRecord]) -> Iterator[PhaseRecord]
             chosen = [r for r in planned if r.point == point and r.timed == timed]
             if not chosen:
                 continue
-            outputs = []
+            outputs: list[GenerateOutput] = []
+            begin = time.perf_counter_ns()
             with watch.phase("timed" if timed else "warm_up", point=point.label) as phase:
                 for repetition in chosen:
+                    if outputs and _spent(begin) > (bench.spec.budget_s or math.inf):
+                        break
                     got = bench.backend.generate_ids(repetition.prompts, point.output_tokens)
                     outputs.append(got[0])
                     bench.step()
@@ -83,6 +87,10 @@ def _latency(bench: Bench, load: Sequence[PhaseRecord]) -> Iterator[PhaseRecord]
                 for observation in cold_prefill(outputs):
                     phase.observe(observation)
             yield phase.finished()
+
+
+def _spent(begin_ns: int) -> float:
+    return (time.perf_counter_ns() - begin_ns) * 1e-9
 
 
 def cold_prefill(outputs: Sequence[GenerateOutput]) -> tuple[Observation, ...]:
@@ -187,7 +195,7 @@ def _window(bench: Bench, watch: Watch, point: WorkloadPoint, window: int) -> Ph
     tokens, index = 0, 1000 * (window + 1)
     with watch.phase("window", point=point.label) as phase:
         begin = time.perf_counter_ns()
-        while (time.perf_counter_ns() - begin) * 1e-9 < spec.window_s:
+        while _spent(begin) < spec.window_s:
             prompts = random_prompts(point, vocab, spec.seed, index)
             bench.backend.generate_ids(prompts, point.output_tokens)
             tokens += point.output_tokens * point.batch

@@ -66,6 +66,8 @@ class WorkloadSpec(Frozen):
     points: tuple[WorkloadPoint, ...]
     repeats: int
     warmup: int
+    budget_s: float | None = None
+    """Time after which no further repetition of a point begins [s]; null: no bound."""
     window_s: float
     idle_s: float
     seed: int

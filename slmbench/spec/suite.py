@@ -21,6 +21,9 @@ class SizeKnobs(Frozen):
     """Timed repetitions per workload point."""
     warmup: int | None = Field(default=None, ge=0)
     """Untimed repetitions before them."""
+    budget_s: float | None = Field(default=None, gt=0)
+    """No further repetition of a workload point begins after this long [s], so that a busy
+    machine ends with fewer samples (flagged) instead of hours later."""
     window_s: float | None = Field(default=None, gt=0)
     """Least length of an energy window [s]."""
     idle_s: float | None = Field(default=None, ge=0)
