@@ -18,7 +18,7 @@ def main() -> None:
     with enter_child(sys.argv, memory_limit_bytes=job.get("limit")) as channel:
         for line in job.get("say", ()):
             channel.write(line + "\n")
-        print(job.get("stderr", ""), file=sys.stderr)
+        sys.stderr.write(job.get("stderr", "") + "\n")
         act(job.get("then", "exit"), channel.fileno())
 
 

@@ -14,8 +14,8 @@ import pytest
 from derivation import PARENT_DIGEST, artefact_at, child, ref_of
 
 from slmbench import errors
-from slmbench.lifecycle import Artefact, MadeRecord, derive, find, materialise
 from slmbench.content import content_of
+from slmbench.lifecycle import Artefact, MadeRecord, derive, find, materialise
 from slmbench.spec.recipe import GgufQuantize
 
 HERE = Path(__file__).parent

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from gguf_bytes import small_gguf, write_small
 
+from slmbench.content import content_of
 from slmbench.errors import ArtefactError, MissingEngineError
 from slmbench.lifecycle import Artefact, find, materialise, sources
-from slmbench.content import content_of
 from slmbench.spec import HubSource, Source, Variant, VariantRef, WheelSource
 from slmbench.spec.identity import source_digest
 

@@ -96,7 +96,8 @@ tasks:
 """
     keys = "name, title, description, seed, sizes, tasks, workloads"
     knobs = (
-        "items, repeats, warmup, budget_s, window_s, idle_s, prompt_tokens, output_tokens, timeout_s"
+        "items, repeats, warmup, budget_s, window_s, idle_s, prompt_tokens, output_tokens, "
+        "timeout_s"
     )  # fmt: skip
     a_name = "a name (letters, digits and . _ + -, at most 80)"
     assert problems(tmp_path, text) == [
