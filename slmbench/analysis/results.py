@@ -22,6 +22,7 @@ from slmbench.analysis.columns import (
 )
 from slmbench.analysis.rows import Judged, MetricRow, judged_by_metric, metric_rows
 from slmbench.analysis.stability import joined
+from slmbench.errors import UsageError
 from slmbench.metrics import METRICS
 from slmbench.records import SkipRecord, Status
 from slmbench.requests import Item
@@ -131,13 +132,17 @@ class Results:
 def load_results(
     path: str | Path, *, every_run: bool = False, only: Collection[str] | None = None
 ) -> Results:
-    """Read a results folder (a missing one is empty). Needs no engine.
+    """Read a results folder. Needs no engine; UsageError when there is no such folder.
 
     ``only``: keep the cells with these digests. Per cell and machine only one run is kept
     unless ``every_run``: the newest that ended ok, else the newest. Damaged folders are set
     aside in ``quarantined``.
     """
     root = Path(path)
+    if not root.is_dir():
+        raise UsageError(
+            f"no results folder at {root}", hint="`slmbench run` or `slmbench demo` make one"
+        )
     contents = read_store(root)
     wanted = [r for r in contents.runs if only is None or r.record.digest in only]
     runs = tuple(wanted) if every_run else latest(wanted)

@@ -47,7 +47,10 @@ def _suites() -> Rows:
 def _tasks() -> Rows:
     from slmbench.tasks.index import list_tasks
 
-    return ("task", "source", "folder"), [(t.name, t.source, t.folder) for t in list_tasks()]
+    tasks = list_tasks()
+    if not any(t.source == "lm-eval" for t in tasks):
+        print("lm-eval is not installed: only our own tasks are listed", file=sys.stderr)
+    return ("task", "source", "folder"), [(t.name, t.source, t.folder) for t in tasks]
 
 
 def _models() -> Rows:

@@ -193,3 +193,22 @@ def test_outputs_of_a_failed_cell_are_kept(tmp_path: Path) -> None:
     assert tuple(stored.outputs()) == (output,)
     assert tuple(stored.scores()) == ()
     assert stored.environment == environment()
+
+
+GOLDEN = Path(__file__).parents[2] / "golden"
+
+
+@pytest.mark.parametrize("version", sorted(p.name for p in GOLDEN.iterdir()))
+def test_records_of_every_format_version_stay_readable(version: str) -> None:
+    contents = read_store(GOLDEN / version / "results")
+    assert contents.quarantined == ()
+    (run,) = contents.runs
+    assert run.record.status is Status.OK
+    assert [row.value for row in run.scores()] == [1.0]
+    assert [o.item_id for o in run.outputs()] == ["a"]
+
+
+def test_the_digest_of_a_spec_is_pinned() -> None:
+    """It is the key of every result there is: a change of form orphans them all."""
+    (folder,) = (GOLDEN / "v1" / "results" / "accuracy").iterdir()
+    assert folder.name == cell("hellaswag").key

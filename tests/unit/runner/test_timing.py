@@ -1,0 +1,62 @@
+"""Latency samples from time stamps: known times come back exactly."""
+
+from __future__ import annotations
+
+import pytest
+
+from slmbench.metrics import METRICS
+from slmbench.records import Provenance
+from slmbench.requests import GenerateOutput
+from slmbench.runner.timing import latency_measurements
+
+
+def output(
+    ttft_ns: int, gaps_ns: list[int], *, prompt: int = 32, cached: int = 0
+) -> GenerateOutput:
+    times = [1_000 + ttft_ns]
+    for gap in gaps_ns:
+        times.append(times[-1] + gap)
+    return GenerateOutput(
+        text="",
+        token_ids=tuple(range(len(times))),
+        prompt_tokens=prompt,
+        evaluated_tokens=prompt - cached,
+        start_ns=1_000,
+        token_ns=tuple(times),
+        finish="length",
+    )
+
+
+def samples(*outputs: GenerateOutput) -> dict[str, tuple[float, ...]]:
+    return {m.metric: m.samples for m in latency_measurements(outputs, "pp32+tg4")}
+
+
+def test_known_times_come_back() -> None:
+    found = samples(output(80_000_000, [10_000_000, 20_000_000, 30_000_000]))
+    assert found["ttft"] == pytest.approx((0.080,))
+    assert found["tpot"] == pytest.approx((0.020,))  # (last - first) / (n - 1)
+    assert found["itl"] == pytest.approx((0.010, 0.020, 0.030))
+    assert found["e2e"] == pytest.approx((0.140,))
+    assert found["prefill_rate"] == pytest.approx((32 / 0.080,))
+    assert found["decode_rate"] == pytest.approx((3 / 0.060,))
+
+
+def test_one_sample_per_repetition_and_one_gap_per_token() -> None:
+    found = samples(*(output(1_000_000 * n, [1_000_000] * 7) for n in (1, 2, 3)))
+    assert [len(found[m]) for m in ("ttft", "tpot", "e2e", "itl")] == [3, 3, 3, 21]
+
+
+def test_a_single_token_has_no_gap() -> None:
+    found = samples(output(5_000_000, []))
+    assert set(found) == {"ttft", "e2e", "prefill_rate"}
+
+
+def test_cached_tokens_do_not_flatter_the_prefill_rate() -> None:
+    assert samples(output(10_000_000, [], cached=24))["prefill_rate"] == pytest.approx((800.0,))
+
+
+def test_rates_are_derived_and_times_measured() -> None:
+    found = latency_measurements([output(10_000_000, [1_000_000])], "pp32+tg2")
+    labels = {m.metric: (m.provenance, METRICS[m.metric].unit, m.point) for m in found}
+    assert labels["ttft"] == (Provenance.MEASURED, "s", "pp32+tg2")
+    assert labels["decode_rate"] == (Provenance.DERIVED, "tok/s", "pp32+tg2")
