@@ -65,9 +65,12 @@ def _terminable() -> Iterator[None]:
 
 def conclude(summary: Summary) -> int:
     """Name what failed on stderr; the exit code."""
+    causes: dict[tuple[Status | None, str], list[str]] = {}
     for state in summary.failed:
-        status = state.status or Status.INVALID
-        print(f"{status.value:11} {state.cell.spec.label}: {state.reason}", file=sys.stderr)
+        causes.setdefault((state.status, state.reason), []).append(state.cell.spec.label)
+    for (status, reason), labels in causes.items():
+        more = f" and {len(labels) - 1} more" if len(labels) > 1 else ""
+        print(f"{(status or Status.INVALID).value:11} {labels[0]}{more}: {reason}", file=sys.stderr)
     if summary.failed:
         print(
             f"{len(summary.failed)} of {len(summary.states)} cells failed; "

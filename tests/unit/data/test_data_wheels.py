@@ -127,6 +127,21 @@ def test_progress_is_read_from_pips_output(cache: Path, monkeypatch: pytest.Monk
     assert seen == [(10, 40), (40, 40)]
 
 
+@pytest.mark.parametrize(
+    ("release", "style"), [("23.2.1", "off"), ("24.1", "raw"), ("26.3", "raw")]
+)
+def test_an_old_pip_is_not_asked_for_what_it_refuses(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, release: str, style: str
+) -> None:
+    script = cache / "pip.py"
+    script.write_text("import sys; print(sys.argv); raise SystemExit(1)")
+    monkeypatch.setattr(wheels.sys, "executable", str(fake_python(cache, script)))
+    monkeypatch.setattr(wheels, "version", lambda _: release)
+    source = WheelSource(package="x", version="1", member="x", sha256="0" * 64)
+    with pytest.raises(PrerequisiteError, match=f"'--progress-bar', '{style}'"):
+        wheels.wheel_file(source, lambda done, total: None)
+
+
 def fake_python(folder: Path, script: Path) -> Path:
     path = folder / "python"
     path.write_text(f'#!/bin/sh\nexec "{os.sys.executable}" "{script}"\n')  # type: ignore[attr-defined]

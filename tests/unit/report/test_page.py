@@ -210,7 +210,7 @@ def test_the_deltas_table_says_not_resolved(store: Path, html: str) -> None:
 
 
 def test_an_empty_store_makes_a_page(tmp_path: Path) -> None:
-    page = write_report(load_results(tmp_path / "none"), tmp_path / "out.html", title="Nothing yet")
+    page = write_report(load_results(tmp_path), tmp_path / "out.html", title="Nothing yet")
     text = page.read_text("utf-8")
     assert page == tmp_path / "out.html"
     assert "no runs in this results folder yet" in text
