@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slmbench.campaign import Campaign, CellState, Policy, Summary, states
+from slmbench.data.catalogue import by_hub
+from slmbench.data.providers import revision
 from slmbench.errors import UsageError
 from slmbench.plan import Plan, Selection, make_plan
 from slmbench.runner.events import Listener, Silent
 from slmbench.spec import ModelsFile, Suite
 from slmbench.spec.load import load_models, load_suite
-from slmbench.tasks.definitions import definition_digest
+from slmbench.tasks.definitions import dataset_of, definition_digest
 
 if TYPE_CHECKING:
     from slmbench.analysis import Comparison
@@ -49,7 +52,7 @@ def plan_suites(request: Request) -> Planned:
     suites = [load_suite(name, to_suites[name]) for name in request.suites]
     _refuse_twins(suites)
     tasks = {task.task for suite in suites for task in suite.tasks}
-    definitions = {name: definition_digest(name) for name in sorted(tasks)}
+    definitions = {name: _definition(name) for name in sorted(tasks)}
     return Planned(make_plan(suites, models, request.selection, definitions), models)
 
 
@@ -97,6 +100,15 @@ def compare(results: Path, *, vary: Sequence[str] = ()) -> Comparison:
     from slmbench.analysis import compare_to_parents, load_results
 
     return compare_to_parents(load_results(results), vary=tuple(vary))
+
+
+def _definition(task: str) -> str:
+    """What a task is: its definition and, for a known data set, the data's revision."""
+    digest, wanted = definition_digest(task), dataset_of(task)
+    known = by_hub(wanted.path, wanted.config) if wanted is not None else None
+    if known is None:
+        return digest
+    return hashlib.sha256(f"{digest}:{revision(known)}".encode()).hexdigest()
 
 
 def _split_overrides(request: Request) -> tuple[tuple[str, ...], Mapping[str, tuple[str, ...]]]:

@@ -62,6 +62,7 @@ class Measurement(Frozen):
 
 ObservationKind = Literal[
     "load_average",
+    "cpu_wait",
     "involuntary_switches",
     "steal",
     "cgroup_throttled",
@@ -69,7 +70,6 @@ ObservationKind = Literal[
     "swap",
     "prefix_cache",
     "short_window",
-    "spin",
 ]
 
 

@@ -29,7 +29,6 @@ Flag = Literal[
     "short window",
     "simulated kernel",
     "single reading",
-    "spinning",
     "steal",
     "swapping",
     "throttled",
@@ -124,12 +123,6 @@ _MEANINGS: tuple[FlagMeaning, ...] = (
     ),
     FlagMeaning("single reading", "one reading only, so no interval", "raise repeats in the suite"),
     FlagMeaning(
-        "spinning",
-        "waiting threads burned processor time",
-        "no more threads than free cores",
-        observed=True,
-    ),
-    FlagMeaning(
         "steal",
         "the hypervisor gave processor time to another guest",
         "run again, or on a machine of your own",
@@ -163,6 +156,7 @@ MEANINGS: Mapping[Flag, FlagMeaning] = {m.flag: m for m in _MEANINGS}
 
 _OBSERVED: Mapping[ObservationKind, Flag] = {
     "load_average": "loaded machine",
+    "cpu_wait": "preempted",
     "involuntary_switches": "preempted",
     "steal": "steal",
     "cgroup_throttled": "throttled",
@@ -170,7 +164,6 @@ _OBSERVED: Mapping[ObservationKind, Flag] = {
     "swap": "swapping",
     "prefix_cache": "cached prefix",
     "short_window": "short window",
-    "spin": "spinning",
 }
 if set(_OBSERVED) != set(get_args(ObservationKind)):  # pragma: no cover - typing slip above
     raise AssertionError("an observation kind has no flag")

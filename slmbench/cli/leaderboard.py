@@ -1,4 +1,4 @@
-"""A short leaderboard for the terminal."""
+"""A short leaderboard for the terminal: the page has the rest."""
 
 from __future__ import annotations
 
@@ -9,13 +9,20 @@ from slmbench.analysis import load_results
 from slmbench.cli.output import emit
 from slmbench.report import leaderboard_rows
 
+_COSTS = ("decode_rate", "ttft", "peak_memory", "artefact_size")
+"""Costs that fit beside the accuracy on a line of 120 characters."""
+
 
 def print_leaderboard(results: Path, only: Set[str]) -> None:
     """One row per variant and backend: the headline numbers with their intervals."""
     rows = leaderboard_rows(load_results(results, only=only))
-    columns = [c.title for c in rows[0].cells] if rows else []
+    chosen = [
+        (row, [row.accuracy, *(c for name in _COSTS for c in row.costs if c.metric == name)])
+        for row in rows
+    ]
+    titles = [c.title for c in chosen[0][1]] if chosen else []
     emit(
-        ["variant", "backend", *columns],
-        [[r.variant, r.backend, *(c.text for c in r.cells)] for r in rows],
+        ["variant", "backend", *titles],
+        [[row.variant, row.backend, *(c.text for c in cells)] for row, cells in chosen],
         "table",
     )

