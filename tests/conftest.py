@@ -18,12 +18,10 @@ from typing import Any
 
 import pytest
 
+from network_guard import BlockedNetworkError
+
 SCRUBBED = ("HF_", "HUGGINGFACE_", "TRANSFORMERS_", "CUDA_", "SLMBENCH_", "CODECARBON_", "OMP_")
 KEPT = ("SLMBENCH_CACHE",)
-
-
-class BlockedNetworkError(RuntimeError):
-    """A test tried to reach another machine; not an OSError, so that nothing falls back on it."""
 
 
 def pytest_configure() -> None:

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 import slmbench
-from conftest import BlockedNetworkError
+from network_guard import BlockedNetworkError
 from slmbench import errors
 from slmbench.locations import cache_dir, suites_dir
 from slmbench.spec.load import load_models, load_suite, models_names, suite_names

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 
 from samples import cell
-
 from slmbench.cli.progress import Progress
 from slmbench.records import Status
 
