@@ -193,6 +193,8 @@ def _estimates(results: Results, rows: tuple[LeaderboardRow, ...]) -> tuple[tupl
 
 def _absent(rows: tuple[LeaderboardRow, ...], cost: str) -> Absent:
     cells = [c for r in rows if (c := r.cell(cost)) is not None]
+    if all(r.accuracy.value is None for r in rows):
+        cells = [r.accuracy for r in rows]
     reasons = [c.reason for c in cells if c.value is None and c.reason]
     why = reasons[0] if reasons else "no variant has both an accuracy mean and this cost"
     return Absent(f"Accuracy × {METRICS[cost].label.lower()}", why)

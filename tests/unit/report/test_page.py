@@ -222,3 +222,13 @@ def test_an_empty_store_makes_a_page(tmp_path: Path) -> None:
 def test_the_page_names_no_path(html: str, store: Path) -> None:
     assert str(store.parent) not in html
     assert "results" in html
+
+
+def test_a_missing_front_gives_the_cause_and_not_a_neighbours(tmp_path: Path) -> None:
+    """Without any accuracy run, the reason is that, and not how one of the timings failed."""
+    spec = b.cell(b.variant("only"), b.workload(), suite="latency")
+    shelf = b.Shelf(tmp_path / "store")
+    shelf.load(spec, b.phase("timed", b.measurement("tpot", *[0.01] * 7, point="pp128+tg32")))
+    text = write_report(load_results(shelf.root), tmp_path / "p.html", title="t").read_text("utf-8")
+    assert "is not drawn: no accuracy task was run." in text
+    assert "1 variant ·" in text
