@@ -25,7 +25,7 @@ from slmbench.runner.prepare import PreparedItems, prepare_items
 from slmbench.runner.protocol import CellJob, WorkerJob
 from slmbench.runner.supervisor import Outcome, run_job
 from slmbench.spec import ModelsFile, RunSpec, TaskSpec, WorkloadSpec
-from slmbench.store import FinishedRun, finished, save_items, save_skips, seal, sweep
+from slmbench.store import FinishedRun, finished, only_campaign, save_items, save_skips, seal, sweep
 from slmbench.tasks.scorers import score
 
 
@@ -96,7 +96,14 @@ class Campaign:
     policy: Policy
 
     def run(self) -> Summary:
-        """Run what is to be run; raises InterruptedRunError on Ctrl-C, with all done work kept."""
+        """Run what is to be run; raises InterruptedRunError on Ctrl-C, with all done work kept.
+
+        UsageError when another run writes into the same folder.
+        """
+        with only_campaign(self.root):
+            return self._run()
+
+    def _run(self) -> Summary:
         sweep(self.root)
         self._keep_skips()
         before = states(self.root, self.plan.cells)

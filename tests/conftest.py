@@ -12,6 +12,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,14 @@ def pytest_configure() -> None:
             del os.environ[name]
     # Engine threads sleep at barriers: tests assert no time, and share the machine.
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+
+
+def pytest_unconfigure() -> None:
+    """Close what llama-cpp-python leaves open, or its warnings follow the summary."""
+    leftovers = sys.modules.get("llama_cpp._utils")
+    for name in ("outnull_file", "errnull_file"):
+        if (handle := getattr(leftovers, name, None)) is not None:
+            handle.close()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -68,6 +68,11 @@ class World:
         broken = _target("broken", fault=fault, fault_at=at) | dict(FAULTS[fault].target)
         return self._models("faulty", [_target("healthy"), broken], variants=("base",))
 
+    def without_python(self) -> Path:
+        """One variant, a healthy target and one whose interpreter does not exist."""
+        broken = _target("broken") | {"python": "/no/such/python"}
+        return self._models("nopython", [_target("healthy"), broken], variants=("base",))
+
     def slow(self) -> Path:
         """Targets whose workload takes a second or so."""
         return self._models("slow", [_target("fake-cpu", ttft_s=0.3)])

@@ -26,14 +26,11 @@ class Verdict:
     status: Status
     reason: str
     hint: str
-    signal: str | None
-    stderr_tail: tuple[str, ...]
 
 
 def verdict(ending: Ending, spec: RunSpec) -> Verdict:
     """Judge a worker that ended before its cell was done."""
-    status, reason, hint = _judge(ending, spec)
-    return Verdict(status, reason, hint, ending.signal, ending.stderr_tail)
+    return Verdict(*_judge(ending, spec))
 
 
 def _judge(ending: Ending, spec: RunSpec) -> tuple[Status, str, str]:

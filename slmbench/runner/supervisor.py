@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from slmbench.process import Child, Ending
 from slmbench.records import Environment, ModelInfo, PhaseRecord, Status
@@ -59,7 +59,6 @@ class _Attempt:
     model: ModelInfo | None = None
     load: tuple[PhaseRecord, ...] = ()
     failed_load: LoadFailed | None = None
-    running: bool = False
     begun: float = field(default_factory=time.monotonic)
     started_utc: str = field(default_factory=utc_label)
     phases: list[PhaseRecord] = field(default_factory=list)
@@ -67,7 +66,6 @@ class _Attempt:
 
     def begin(self) -> None:
         """A cell starts: its clock and its deadline start with it."""
-        self.running = True
         self.begun, self.started_utc = time.monotonic(), utc_label()
         self.phases, self.outputs = [], []
 
@@ -81,20 +79,21 @@ def run_job(job: WorkerJob, listener: Listener) -> Iterator[Outcome]:
     pending = list(job.cells)
     while pending:
         attempt = _Attempt()
-        target = pending[0].spec.target
-        with Child(_MODULE, python=target.python, env=worker_env(pending[0].spec)) as child:
+        spec = pending[0].spec
+        try:
+            child = Child(_MODULE, python=spec.target.python, env=worker_env(spec))
+        except OSError as error:
+            why = f"no worker can be started with {spec.target.python}: {error.strerror}"
+            hint = "check `python` of the target"
+            yield from [_outcome(attempt, c.spec, Status.INVALID, why, hint) for c in pending]
+            return
+        with child:
             child.send(job.model_copy(update={"cells": tuple(pending)}).model_dump_json())
             yield from _listen(child, attempt, pending, listener)
             ending = child.finish()
-        if not pending:
-            return
-        if attempt.failed_load is not None:
-            yield from [_load_failed(attempt, attempt.failed_load, c, ending) for c in pending]
-            return
-        lost = (
-            [pending.pop(0)] if attempt.model is not None else [pending.pop(0) for _ in [*pending]]
-        )
-        yield from [_died(attempt, cell, ending) for cell in lost]
+        lost = pending[:1] if attempt.model is not None else pending[:]
+        del pending[: len(lost)]
+        yield from [_lost(attempt, cell.spec, ending) for cell in lost]
 
 
 def _listen(
@@ -111,9 +110,9 @@ def _listen(
     for line in child.lines(deadline):
         message = MESSAGE.validate_json(line)
         if isinstance(message, CellDone):
-            yield _done(attempt, pending.pop(0).spec, message)
+            spec = pending.pop(0).spec
+            yield _outcome(attempt, spec, message.status, message.reason, message.hint)
             attempt.begin()
-            attempt.running = False
         else:
             _note(attempt, message, listener, pending)
 
@@ -137,47 +136,26 @@ def _note(attempt: _Attempt, message: Message, listener: Listener, pending: list
             attempt.phases.append(phase)
 
 
-def _done(attempt: _Attempt, spec: RunSpec, message: CellDone) -> Outcome:
+def _lost(attempt: _Attempt, spec: RunSpec, ending: Ending) -> Outcome:
+    """The worker ended before this cell did; what was answered until then is kept."""
+    if (told := attempt.failed_load) is not None:
+        outcome = _outcome(attempt, spec, told.status, told.reason, told.hint)
+        return replace(outcome, stderr_tail=ending.stderr_tail)
+    judged = verdict(ending, spec)
+    reason = judged.reason if attempt.model else f"while loading: {judged.reason}"
+    outcome = _outcome(attempt, spec, judged.status, reason, judged.hint)
+    return replace(outcome, signal=ending.signal, stderr_tail=ending.stderr_tail)
+
+
+def _outcome(attempt: _Attempt, spec: RunSpec, status: Status, reason: str, hint: str) -> Outcome:
     return Outcome(
         spec=spec,
         environment=attempt.environment,
         started_utc=attempt.started_utc,
         seconds=time.monotonic() - attempt.begun,
-        status=message.status,
-        reason=message.reason,
-        hint=message.hint,
-        model=attempt.model,
-        phases=(*attempt.load, *attempt.phases),
-        outputs=tuple(attempt.outputs),
-    )
-
-
-def _load_failed(attempt: _Attempt, message: LoadFailed, cell: CellJob, ending: Ending) -> Outcome:
-    return Outcome(
-        spec=cell.spec,
-        environment=attempt.environment,
-        started_utc=attempt.started_utc,
-        seconds=time.monotonic() - attempt.begun,
-        status=message.status,
-        reason=message.reason,
-        hint=message.hint,
-        stderr_tail=ending.stderr_tail,
-    )
-
-
-def _died(attempt: _Attempt, cell: CellJob, ending: Ending) -> Outcome:
-    """The worker ended before this cell did; what was answered until then is kept."""
-    judged = verdict(ending, cell.spec)
-    return Outcome(
-        spec=cell.spec,
-        environment=attempt.environment,
-        started_utc=attempt.started_utc,
-        seconds=time.monotonic() - attempt.begun,
-        status=judged.status,
-        reason=judged.reason if attempt.model else f"while loading: {judged.reason}",
-        hint=judged.hint,
-        signal=judged.signal,
-        stderr_tail=judged.stderr_tail,
+        status=status,
+        reason=reason,
+        hint=hint,
         model=attempt.model,
         phases=(*attempt.load, *attempt.phases),
         outputs=tuple(attempt.outputs),

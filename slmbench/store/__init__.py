@@ -1,5 +1,6 @@
 """Results on disk: sealed folders, migrations, reading."""
 
+from slmbench.store.lock import only_campaign
 from slmbench.store.read import (
     Quarantined,
     StoreContents,
@@ -17,6 +18,7 @@ __all__ = [
     "StoreContents",
     "StoredRun",
     "finished",
+    "only_campaign",
     "read_cell",
     "read_items",
     "read_store",

@@ -114,6 +114,15 @@ def test_a_death_in_one_task_leaves_the_next_its_worker(world: World) -> None:
     assert all(r.record.model is not None for r in broken)
 
 
+def test_a_target_whose_python_is_missing_loses_only_its_own_cells(world: World) -> None:
+    request = world.request(models=world.without_python(), suites=("quality",))
+    run_suites(request, world.results)
+    runs = {r.spec.target.name: r.record for r in read_store(world.results).runs}
+    assert runs["healthy"].status is Status.OK
+    assert runs["broken"].status is Status.INVALID
+    assert "/no/such/python" in runs["broken"].reason
+
+
 def test_nan_answers_end_invalid_and_are_counted(world: World) -> None:
     request = world.request(models=world.faulty("nan", at="loglikelihood"), suites=("quality",))
     run_suites(request, world.results)

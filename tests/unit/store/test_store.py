@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from samples import cell, environment, finished_run, item_set, record
-from slmbench.errors import DiskSpaceError
+from slmbench.errors import DiskSpaceError, UsageError
 from slmbench.records import SkipRecord, Status
 from slmbench.requests import ItemOutput, LoglikelihoodOutput
 from slmbench.store import (
     finished,
+    only_campaign,
     read_cell,
     read_items,
     read_store,
@@ -193,6 +194,19 @@ def test_outputs_of_a_failed_cell_are_kept(tmp_path: Path) -> None:
     assert tuple(stored.outputs()) == (output,)
     assert tuple(stored.scores()) == ()
     assert stored.environment == environment()
+
+
+def test_only_one_campaign_writes_into_a_folder(tmp_path: Path) -> None:
+    with only_campaign(tmp_path / "r"):
+        with (
+            pytest.raises(UsageError, match=f"process {os.getpid()}"),
+            only_campaign(tmp_path / "r"),
+        ):
+            pytest.fail("the second got in")
+        with only_campaign(tmp_path / "other"):
+            assert (tmp_path / "other").is_dir()
+    with only_campaign(tmp_path / "r"):
+        assert read_store(tmp_path / "r").runs == ()
 
 
 GOLDEN = Path(__file__).parents[2] / "golden"
