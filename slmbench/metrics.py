@@ -241,7 +241,7 @@ _TABLE: tuple[Metric, ...] = (
         "runtime_overhead",
         "bytes",
         "lower",
-        "single",
+        "max",
         "Runtime overhead",
         "Pss of the worker with its engine imported and no model loaded",
     ),

@@ -78,4 +78,5 @@ def conclude(summary: Summary) -> int:
             file=sys.stderr,
         )
         return SOME_FAILED
+    print(f"all {len(summary.states)} cells ok ({summary.ran} run now)", file=sys.stderr)
     return 0
