@@ -42,12 +42,10 @@ def test_a_signal_is_named_and_stderr_is_kept(name: str) -> None:
 
 
 def test_a_hanging_child_is_killed_at_its_deadline() -> None:
-    begin = time.monotonic()
     lines, ending = run({"say": ["alive"], "then": "hang"}, seconds=1.5)
     assert lines == ["alive"]
     assert ending.timed_out
     assert ending.signal is None
-    assert time.monotonic() - begin < 15
 
 
 def test_the_whole_group_dies_with_the_child() -> None:
