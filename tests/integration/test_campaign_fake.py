@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ import pytest
 from fakeworld import FAULTS, TASKS, World
 from slmbench.api import Request, run_suites
 from slmbench.campaign import Policy
-from slmbench.errors import UnknownNameError, UsageError
+from slmbench.errors import InterruptedRunError, UnknownNameError, UsageError
 from slmbench.plan import Selection
 from slmbench.records import Status
 from slmbench.runner.events import Silent
@@ -144,9 +145,16 @@ class _StopAfter(Silent):
             signal.raise_signal(signal.SIGINT)
 
 
-def test_ctrl_c_keeps_what_is_done(world: World) -> None:
-    from slmbench.errors import InterruptedRunError
+@pytest.fixture
+def _ctrl_c_arrives() -> Iterator[None]:
+    """A shell starts background jobs with SIGINT ignored; here it must arrive."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
+
+@pytest.mark.usefixtures("_ctrl_c_arrives")
+def test_ctrl_c_keeps_what_is_done(world: World) -> None:
     with pytest.raises(InterruptedRunError) as caught:
         run_suites(world.request(), world.results, listener=_StopAfter(2))
     assert caught.value.exit_code == 130
