@@ -166,7 +166,7 @@ def worker_env(spec: RunSpec) -> Mapping[str, str]:
     """Environment of a worker: thread counts fixed before any library reads them, offline.
 
     Quality does not depend on how threads wait, so there they sleep instead of spinning: on a
-    machine that is also busy with something else, spinning barriers cost up to ten times the
+    machine that is also busy with something else, spinning barriers cost several times the
     time. Workloads are timed with the engine's own waiting.
     """
     threads = str(spec.target.threads or 1)
