@@ -18,10 +18,32 @@ from slmbench.store import StoredRun, read_store
 
 Basis = Literal["same cell", "like cells", "guess"]
 
-_SCORED_ITEM_S, _GENERATED_ITEM_S = 0.6, 1.2
-"""A 135 M model on two cores [s]: starting values, labelled ``guess`` wherever they are shown."""
-_START_S = {"llama_cpp": 1.0, "transformers": 5.0}
-_RUNTIME_BYTES = {"llama_cpp": 150e6, "transformers": 450e6}
+
+@dataclass(frozen=True, slots=True)
+class _Pace:
+    """Starting values for a 135 M model on two cores, labelled ``guess`` wherever shown."""
+
+    start_s: float
+    """Process, engine and model, for a workload alone in its process."""
+    scored_item_s: float
+    """A multiple-choice item."""
+    generated_item_s: float
+    """An answer of some 30 tokens."""
+    prefill_rate: float
+    """[tok/s]"""
+    decode_rate: float
+    """[tok/s]"""
+    runtime_bytes: float
+    """Held by the process beside the artefact."""
+
+
+_PACES = {
+    "llama_cpp": _Pace(1.0, 0.2, 0.5, 450, 190, 150e6),
+    "transformers": _Pace(4.0, 0.35, 1.7, 500, 25, 450e6),
+}
+_UNKNOWN_PACE = _Pace(1.0, 0.2, 0.5, 450, 190, 100e6)
+_ALL_ITEMS = 2000
+"""Stands for "every item" of a task whose size is not known before its data are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,20 +93,24 @@ def _seconds(run: StoredRun) -> float:
 
 
 def _guess(spec: RunSpec) -> float:
-    """A rough figure for a 135 M model on two cores; only a starting value for the ETA."""
-    start = _START_S.get(spec.target.backend, 1.0)
-    work = spec.work
+    """Seconds, from the backend's pace; only where no run of this machine tells better."""
+    pace, work = _PACES.get(spec.target.backend, _UNKNOWN_PACE), spec.work
     if isinstance(work, TaskSpec):
-        slow = _GENERATED_ITEM_S if work.chat_template else _SCORED_ITEM_S
-        return start + slow * (work.items or 2000)
-    tokens = sum((p.prompt_tokens / 200 + p.output_tokens / 50) for p in work.points)
-    busy = tokens * (work.repeats + work.warmup)
-    window = len(work.points) * work.repeats * work.window_s
-    return start + (window + 2 * work.idle_s if work.window_s else busy)
+        item_s = pace.generated_item_s if work.chat_template else pace.scored_item_s
+        return item_s * (work.items or _ALL_ITEMS)  # tasks share one start
+    if work.window_s:
+        idle_and_windows = 2 * work.idle_s + work.repeats * work.window_s
+        return pace.start_s + len(work.points) * idle_and_windows
+    once = sum(
+        p.prompt_tokens / pace.prefill_rate + p.output_tokens / pace.decode_rate
+        for p in work.points
+    )
+    return pace.start_s + once * (work.repeats + work.warmup)
 
 
 def _memory(cell: Cell, ref: VariantRef) -> float | None:
     artefact = None if cell.variant.format == "fake" else find(cell.variant, ref)
     if artefact is None:
         return None
-    return artefact.bytes * 1.2 + _RUNTIME_BYTES.get(cell.spec.target.backend, 100e6)
+    pace = _PACES.get(cell.spec.target.backend, _UNKNOWN_PACE)
+    return artefact.bytes * 1.2 + pace.runtime_bytes
