@@ -200,14 +200,18 @@ def _task(
     suite: Suite, work: SuiteTask, knobs: SizeKnobs, definitions: Mapping[str, str]
 ) -> TaskSpec:
     items = work.items if work.items is not None else knobs.items
+    named = items if isinstance(items, tuple) else None
     return TaskSpec(
         task=work.task,
         primary=work.primary,
         num_fewshot=work.num_fewshot,
         chat_template=work.chat_template,
-        items=None if items in (None, "all") else int(items),
+        items=items if isinstance(items, int) else None if named is None else len(named),
         seed=suite.seed,
         definition=definitions[work.task],
+        item_ids=named,
+        shared_prefix=suite.scoring.shared_prefix,
+        until=work.until or suite.until,
     )
 
 

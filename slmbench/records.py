@@ -70,6 +70,7 @@ ObservationKind = Literal[
     "swap",
     "prefix_cache",
     "short_window",
+    "shared_prefix",
 ]
 
 

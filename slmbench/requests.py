@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from slmbench.spec.base import Frozen
+from slmbench.spec.base import Frozen, Grown
 
 Failure = Literal[
     "empty_continuation", "truncated_context", "non_finite", "no_logprobs", "empty_output"
@@ -42,11 +42,27 @@ class GenerateRequest(Frozen):
     stop: tuple[str, ...] = ()
 
 
-class RollingRequest(Frozen):
-    """log p(text), every token scored once (lm-eval's loglikelihood_rolling)."""
+Protocol = Literal["rolling", "gptq", "llama.cpp"]
+"""How a text becomes windows of tokens. The three give different numbers for one model.
 
+``rolling``: lm-eval's loglikelihood_rolling: the prefix token (BOS, else EOS) stands before the
+text, every token is scored once, a later window is filled up with the tokens before it.
+``gptq``: the text as the tokenizer encodes it (with its BOS, if it adds one), disjoint windows,
+the tail dropped, the first token of each window not scored.
+``llama.cpp``: disjoint windows, the tail dropped, BOS put in place of each window's first token
+where the model has one, only the second half of each window scored.
+"""
+
+
+class RollingRequest(Grown):
+    """log p(text) by one of the perplexity protocols."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"protocol", "window"})
     kind: Literal["rolling"] = "rolling"
     text: str
+    protocol: Protocol = "rolling"
+    window: int | None = Field(default=None, ge=2)
+    """Tokens of a window; null: as many as the context holds (``rolling`` only)."""
 
 
 Request = Annotated[
@@ -54,8 +70,19 @@ Request = Annotated[
 ]
 
 
-class LoglikelihoodOutput(Frozen):
+class WindowScore(Frozen):
+    """One window of a rolling request."""
+
+    logprob: float
+    """Sum over the window's scored tokens [nats]."""
+    tokens: int
+    """How many they are."""
+
+
+class LoglikelihoodOutput(Grown):
     """Answer to a loglikelihood or rolling request."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"straddle", "cached", "windows"})
 
     kind: Literal["loglikelihood"] = "loglikelihood"
     logprob: float | None
@@ -67,6 +94,12 @@ class LoglikelihoodOutput(Frozen):
     greedy: bool | None = None
     """Whether greedy decoding would produce the continuation."""
     failure: Failure | None = None
+    straddle: bool = False
+    """A token crossed from context to continuation: it was scored with the continuation."""
+    cached: bool = False
+    """Answered from the response cache, not by the model in this run."""
+    windows: tuple[WindowScore, ...] = ()
+    """Rolling requests: the windows, in the order of the text."""
 
 
 class GenerateOutput(Frozen):

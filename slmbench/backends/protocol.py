@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from slmbench.records import ModelInfo, Status
 from slmbench.requests import (
@@ -16,6 +16,12 @@ from slmbench.requests import (
     RollingRequest,
 )
 from slmbench.spec import Target
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    LogprobMatrix = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +35,15 @@ class Capabilities:
     loglikelihood: bool = True
     generate: bool = True
     token_timestamps: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """Whether requests may share the evaluation of a common prefix."""
+
+    exact: bool
+    reason: str = ""
+    """Why not, for people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +78,26 @@ class Backend(Protocol):
         """Load the artefact; the model can answer afterwards."""
 
     def loglikelihood(
-        self, requests: Sequence[LoglikelihoodRequest | RollingRequest]
+        self, requests: Sequence[LoglikelihoodRequest | RollingRequest], *, share: bool = True
     ) -> Iterator[LoglikelihoodOutput]:
         """One output per request, in order, yielded as soon as known.
 
-        Callers pass the requests of one item together, so that a shared context is
-        evaluated once; results do not depend on how requests are grouped.
+        Callers pass all requests of a task, so that what they have in common is evaluated
+        once; ``share=False`` is the naive path, every request from scratch. The next output
+        must be taken before the backend is asked for anything else.
+        """
+
+    def sharing(self) -> Sharing:
+        """Whether this model's shared prefixes are exact; decided when first asked."""
+
+    def encode(self, text: str, *, special: bool) -> tuple[int, ...]:
+        """Token ids; ``special`` adds BOS and the like where the tokenizer does by default."""
+
+    def next_logprobs(self, ids: Sequence[int], first: int) -> LogprobMatrix:
+        """log p(. | ids[:i]) for i = first … len(ids) - 1, over the full vocabulary [nats].
+
+        float32, shape (len(ids) - first, vocab_size()), each row a float32 log-softmax;
+        ``first`` >= 1. From a cold cache.
         """
 
     def generate(self, request: GenerateRequest) -> GenerateOutput:

@@ -1,18 +1,20 @@
 """What to run: frozen models with no I/O. :mod:`slmbench.spec.load` is the YAML door."""
 
-from slmbench.spec.base import Frozen, canonical_json, digest_of
+from slmbench.spec.base import Frozen, Grown, canonical_json, digest_of
 from slmbench.spec.recipe import Recipe
 from slmbench.spec.run import RunSpec, TaskSpec, VariantRef, WorkloadPoint, WorkloadSpec
-from slmbench.spec.suite import SizeKnobs, Suite, SuiteTask, SuiteWorkload
+from slmbench.spec.suite import Scoring, SizeKnobs, Suite, SuiteTask, SuiteWorkload, Until
 from slmbench.spec.target import Target
 from slmbench.spec.variant import HubSource, ModelsFile, Source, Variant, WheelSource
 
 __all__ = [
     "Frozen",
+    "Grown",
     "HubSource",
     "ModelsFile",
     "Recipe",
     "RunSpec",
+    "Scoring",
     "SizeKnobs",
     "Source",
     "Suite",
@@ -20,6 +22,7 @@ __all__ = [
     "SuiteWorkload",
     "Target",
     "TaskSpec",
+    "Until",
     "Variant",
     "VariantRef",
     "WheelSource",

@@ -5,9 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    SerializerFunctionWrapHandler,
+    StringConstraints,
+    model_serializer,
+)
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,79}$")]
 """A name that is safe as a folder, an HTML id and a shell word."""
@@ -26,6 +32,24 @@ class Frozen(BaseModel):
         allow_inf_nan=False,
         protected_namespaces=(),
     )
+
+
+class Grown(Frozen):
+    """A model that got fields after its first version.
+
+    A field named in ``later`` is left out of the JSON while it holds its default, so that what
+    was digested before the field existed keeps its digest.
+    """
+
+    later: ClassVar[frozenset[str]] = frozenset()
+
+    @model_serializer(mode="wrap")
+    def _lean(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        data: dict[str, Any] = write(self)
+        for name in self.later:
+            if getattr(self, name) == type(self).model_fields[name].default:
+                data.pop(name, None)
+        return data
 
 
 class PlacedError(ValueError):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from slmbench.spec.base import Frozen, Name, canonical_json
-from slmbench.spec.suite import Size
+from slmbench.spec.base import Frozen, Grown, Name, canonical_json
+from slmbench.spec.suite import Size, Until
 from slmbench.spec.target import Target
 from slmbench.spec.variant import Format, Stage
 
@@ -29,8 +29,10 @@ class VariantRef(Frozen):
     note: str = ""
 
 
-class TaskSpec(Frozen):
+class TaskSpec(Grown):
     """A task with its resolved settings."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"item_ids", "shared_prefix", "until"})
 
     kind: Literal["task"] = "task"
     task: Name
@@ -42,6 +44,12 @@ class TaskSpec(Frozen):
     seed: int
     definition: str = ""
     """Digest of the task's YAML, its data's revision and lm-eval's version."""
+    item_ids: tuple[str, ...] | None = None
+    """The very items to ask, in this order; null: a sample of ``items``."""
+    shared_prefix: bool = True
+    """Evaluate what requests have in common once."""
+    until: Until | None = None
+    """Adaptive stop; null: every item is asked."""
 
 
 class WorkloadPoint(Frozen):

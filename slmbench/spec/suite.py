@@ -36,6 +36,28 @@ class SizeKnobs(Frozen):
     """Hard limit per cell [s]."""
 
 
+class Until(Frozen):
+    """Stop asking when the paired difference from the parent is known well enough."""
+
+    metric: Literal["acc_delta", "acc_norm_delta"] = "acc_delta"
+    """Difference from the parent in this metric, item by item."""
+    halfwidth: float = Field(gt=0, lt=1)
+    """Stop when the interval is this far to either side, in the metric's unit."""
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    """Coverage of the interval over all looks together."""
+    every: Count = 50
+    """Look after every so many items."""
+
+
+class Scoring(Frozen):
+    """How log-likelihoods are computed; the answers are the same within rounding."""
+
+    shared_prefix: bool = True
+    """Evaluate what requests have in common once; false is the naive path, a request at a time."""
+    cache: bool = False
+    """Keep answers by model, backend and token ids, and score only what is new."""
+
+
 class SuiteTask(Frozen):
     """One lm-eval task (stock or ours) in a suite."""
 
@@ -45,8 +67,12 @@ class SuiteTask(Frozen):
     num_fewshot: int = Field(default=0, ge=0)
     chat_template: bool = False
     """Render contexts with the model's own chat template."""
-    items: Count | Literal["all"] | None = None
-    """Overrides the size's item count."""
+    items: Count | Literal["all"] | tuple[str, ...] | None = None
+    """Overrides the size's item count; a list names the very items by their ids."""
+    margin: float | None = Field(default=None, gt=0, lt=1)
+    """Largest loss of the primary metric that still counts as none; null: 0.01."""
+    until: Until | None = None
+    """Overrides the suite's."""
 
 
 class SuiteWorkload(Frozen):
@@ -66,6 +92,9 @@ class Suite(Frozen):
     seed: int = 1234
     """Seeds subsets, choice orders and random prompts."""
     sizes: dict[Size, SizeKnobs]
+    scoring: Scoring = Scoring()
+    until: Until | None = None
+    """Adaptive stop of every task; null: all items are asked."""
     tasks: tuple[SuiteTask, ...] = ()
     workloads: tuple[SuiteWorkload, ...] = ()
 

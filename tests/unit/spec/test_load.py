@@ -94,7 +94,7 @@ tasks:
   - primary: acc
   - 7
 """
-    keys = "name, title, description, seed, sizes, tasks, workloads"
+    keys = "name, title, description, seed, sizes, scoring, until, tasks, workloads"
     knobs = (
         "items, repeats, warmup, budget_s, window_s, idle_s, prompt_tokens, output_tokens, "
         "timeout_s"
@@ -114,7 +114,8 @@ tasks:
         "file.yaml:10:50: tasks.0.num_fewshot: found -1; allowed: a whole number of at least 0",
         f"file.yaml:11:5: tasks.1: 'task' is missing; allowed: {a_name}",
         "file.yaml:12:5: tasks.2: found 7; "
-        "allowed: a mapping with task, primary, num_fewshot, chat_template, items",
+        "allowed: a mapping with task, primary, num_fewshot, chat_template, items, "
+        "margin, until",
     ]
 
 

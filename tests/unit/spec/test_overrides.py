@@ -100,7 +100,8 @@ def test_bad_values_are_placed_at_the_override(suite: Path, models: Path) -> Non
     assert told(suite, "tasks.1={task: a, primry: b}") == [
         "--set tasks.1={task: a, primry: b}: tasks.1: 'primary' is missing; allowed: text",
         "--set tasks.1={task: a, primry: b}: tasks.1.primry: unknown key 'primry'; "
-        "allowed: task, primary, num_fewshot, chat_template, items; did you mean primary?",
+        "allowed: task, primary, num_fewshot, chat_template, items, margin, until; "
+        "did you mean primary?",
     ]
 
 
@@ -113,7 +114,7 @@ def test_bad_values_are_placed_at_the_override(suite: Path, models: Path) -> Non
         (
             "szies.demo.items=3",
             "there is no 'szies' here; known: name, title, description, sizes, tasks, workloads, "
-            "seed; did you mean sizes?",
+            "scoring, seed, until; did you mean sizes?",
         ),
         ("sizes.dmo.items=3", "sizes: there is no 'dmo' here; known: demo, full, standard; "
                               "did you mean demo?"),
