@@ -165,7 +165,9 @@ _OBSERVED: Mapping[ObservationKind, Flag] = {
     "prefix_cache": "cached prefix",
     "short_window": "short window",
 }
-if set(_OBSERVED) != set(get_args(ObservationKind)):  # pragma: no cover - typing slip above
+_NO_WARNING = frozenset[ObservationKind]({"shared_prefix"})
+"""Kinds that say how something was done and make no number shaky."""
+if set(_OBSERVED) | _NO_WARNING != set(get_args(ObservationKind)):  # pragma: no cover - typing slip above
     raise AssertionError("an observation kind has no flag")
 if set(MEANINGS) != set(get_args(Flag)):  # pragma: no cover - typing slip above
     raise AssertionError("a flag has no meaning")
@@ -178,7 +180,7 @@ def observed_flags(unit: str, observations: Iterable[Observation]) -> tuple[Flag
     """Flags of what a meter saw in the phase, for metrics that it can move (time and energy)."""
     moved = unit in _MOVED_BY_INTERFERENCE
     kinds = {o.kind for o in observations if moved or o.kind in _ALWAYS_TELLING}
-    return tuple(sorted(_OBSERVED[kind] for kind in kinds))
+    return tuple(sorted(_OBSERVED[kind] for kind in kinds - _NO_WARNING))
 
 
 def sample_flags(aggregate: str, unit: str, samples: Sequence[float]) -> tuple[Flag, ...]:
