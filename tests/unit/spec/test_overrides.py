@@ -114,7 +114,7 @@ def test_bad_values_are_placed_at_the_override(suite: Path, models: Path) -> Non
         (
             "szies.demo.items=3",
             "there is no 'szies' here; known: name, title, description, sizes, tasks, workloads, "
-            "scoring, seed, until; did you mean sizes?",
+            "seed, scoring, until; did you mean sizes?",
         ),
         ("sizes.dmo.items=3", "sizes: there is no 'dmo' here; known: demo, full, standard; "
                               "did you mean demo?"),
