@@ -12,9 +12,11 @@ from typing import Literal
 from slmbench.errors import UnknownNameError
 
 Direction = Literal["higher", "lower", "none"]
-Aggregate = Literal["mean", "median", "max", "sum", "single"]
+Aggregate = Literal["mean", "median", "max", "sum", "single", "pooled"]
+"""``pooled``: sum of the items' parts over the sum of their weights (tokens, bytes)."""
 Unit = Literal["fraction", "nats", "bits/byte", "s", "tok/s", "bytes", "J", "W", "J/token",
-               "gCO2e", "bits", "count", "nats/char"]  # fmt: skip
+               "gCO2e", "bits", "count", "nats/char", "nats/token", "perplexity",
+               "score"]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,40 @@ _TABLE: tuple[Metric, ...] = (
         "log p(gold) minus the largest log p of another choice",
     ),
     Metric(
+        "brier",
+        "score",
+        "lower",
+        "mean",
+        "Brier score",
+        "sum over choices of (p - y)^2, from 0 to 2, with p the softmax over choices of the raw "
+        "summed log-likelihoods, not divided by length (lm-eval brier_score), and y = 1 for gold",
+    ),
+    Metric(
+        "choice_nll",
+        "nats",
+        "lower",
+        "mean",
+        "Choice NLL",
+        "-ln p(gold), p as for brier",
+    ),
+    Metric(
+        "confidence",
+        "fraction",
+        "none",
+        "mean",
+        "Confidence",
+        "largest p over the choices, p as for brier; to be read beside acc",
+    ),
+    Metric(
+        "straddle_rate",
+        "fraction",
+        "none",
+        "mean",
+        "Straddling tokens",
+        "share of an item's requests in which a token reaches from the context into the "
+        "continuation; it is scored with the continuation. A property of the tokenizer",
+    ),
+    Metric(
         "exact_match",
         "fraction",
         "higher",
@@ -97,7 +133,25 @@ _TABLE: tuple[Metric, ...] = (
         "higher",
         "mean",
         "Exact match (lenient)",
-        "as exact_match after lower-casing and dropping punctuation and English articles",
+        "as exact_match after the task's flexible filter (lm-eval flexible-extract); for tasks "
+        "without filters after lower-casing and dropping punctuation and English articles",
+    ),
+    Metric(
+        "extraction_failure_rate",
+        "fraction",
+        "lower",
+        "mean",
+        "No answer extracted",
+        "share of answers in which the extraction behind exact_match found nothing (the task's "
+        "first or strict filter; without one: nothing but white space)",
+    ),
+    Metric(
+        "extraction_failure_rate_flexible",
+        "fraction",
+        "lower",
+        "mean",
+        "No answer extracted (lenient)",
+        "the same for the extraction behind exact_match_flexible",
     ),
     Metric(
         "abstention_rate",
@@ -172,6 +226,70 @@ _TABLE: tuple[Metric, ...] = (
         "mean",
         "Truncated outputs",
         "share of answers that ended at the token limit",
+    ),
+    # text: a sample is a window or a document
+    Metric(
+        "nll_gptq_2048",
+        "nats/token",
+        "lower",
+        "pooled",
+        "NLL per token (gptq, 2048)",
+        "-ln p per scored token; the documents joined, disjoint windows of 2048 tokens, the "
+        "first token of each not scored, the tail dropped (GPTQ, SparseGPT, Wanda)",
+    ),
+    Metric(
+        "ppl_gptq_2048",
+        "perplexity",
+        "lower",
+        "single",
+        "Perplexity (gptq, 2048)",
+        "exp(nll_gptq_2048); only for one tokenizer; the interval is over windows",
+    ),
+    Metric(
+        "nll_llama_cpp_512",
+        "nats/token",
+        "lower",
+        "pooled",
+        "NLL per token (llama.cpp, 512)",
+        "-ln p per scored token; the documents joined, disjoint windows of 512 tokens that "
+        "begin with BOS, only the second half of each scored, the tail dropped "
+        "(llama-perplexity's defaults)",
+    ),
+    Metric(
+        "ppl_llama_cpp_512",
+        "perplexity",
+        "lower",
+        "single",
+        "Perplexity (llama.cpp, 512)",
+        "exp(nll_llama_cpp_512); only for one tokenizer; the interval is over windows, which "
+        "is wider than llama.cpp's own (it takes tokens as independent)",
+    ),
+    Metric(
+        "nll_rolling",
+        "nats/token",
+        "lower",
+        "pooled",
+        "NLL per token (rolling)",
+        "-ln p per token; each document from its first token, every token scored once "
+        "(lm-eval loglikelihood_rolling)",
+    ),
+    Metric(
+        "ppl_rolling",
+        "perplexity",
+        "lower",
+        "single",
+        "Perplexity (rolling)",
+        "exp(nll_rolling), per token; only for one tokenizer",
+    ),
+    Metric(
+        "bpb_rolling",
+        "bits/byte",
+        "lower",
+        "pooled",
+        "Bits per byte (rolling)",
+        "-log2 p of the documents / their UTF-8 bytes as scored, each document as for "
+        "nll_rolling; comparable across tokenizers (lm-eval's wikitext divides by the bytes "
+        "before its detokenizer)",
     ),
     # latency: a sample is a repetition (itl: a token)
     Metric(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from slmbench.spec.base import Frozen
+from slmbench.spec.base import Frozen, Grown
 
 
 class Status(StrEnum):
@@ -164,6 +164,43 @@ class Environment(Frozen):
     """``OMP_NUM_THREADS=2`` … as the worker saw them."""
 
 
+class Look(Frozen):
+    """One look at the difference from the parent while items were being asked."""
+
+    asked: int
+    """Items asked until then."""
+    pairs: int
+    """Those of them that variant and parent both answered."""
+    estimate: float | None = None
+    """Mean difference, variant minus parent; null when too few pairs could be judged."""
+    low: float | None = None
+    high: float | None = None
+    """Interval with this look's share of the error rate, in the metric's unit."""
+    p: float | None = None
+    """Two-sided p of no difference, adjusted for this look's share."""
+
+
+class AdaptiveStop(Frozen):
+    """What became of a task that was to stop when its difference from the parent is known."""
+
+    rule: Literal["haybittle-peto 1"] = "haybittle-peto 1"
+    """How the looks share the error rate, and the version of it."""
+    parent_run: str | None
+    """Run id of the parent's run that was compared with; null when there was none."""
+    asked: int
+    """Items asked."""
+    available: int
+    """Items that there were."""
+    reason: str
+    """Why it stopped, or why every item was asked."""
+    looks: tuple[Look, ...] = ()
+
+    @property
+    def saved(self) -> int:
+        """Items that were not asked. They are neither failed nor wrong."""
+        return self.available - self.asked
+
+
 class RunRecord(Frozen):
     """The sealed outcome of one cell."""
 
@@ -188,9 +225,12 @@ class RunRecord(Frozen):
     item_set: str | None = None
     """Digest of the item set (``results/items/<digest>.json``)."""
     items_total: int = 0
+    """Items asked: the first so many of the item set."""
     items_failed: int = 0
     """Items with at least one failed answer."""
     phases: tuple[PhaseRecord, ...] = ()
+    adaptive: AdaptiveStop | None = None
+    """Tasks with ``until`` only."""
     slmbench_version: str = Field(default="")
 
     @model_validator(mode="after")
@@ -200,16 +240,22 @@ class RunRecord(Frozen):
         return self
 
 
-class ScoreRow(Frozen):
+class ScoreRow(Grown):
     """One judged fact about one item: ``scores/<scorer>.jsonl``, derived, can be made again."""
 
+    later: ClassVar[frozenset[str]] = frozenset({"weight"})
+
     item_id: str
+    """The item's id; for a window of a text ``<item id>/<number of the window>``."""
     cluster: str
     group: str
     metric: str
     value: float | None
     """Null when the item failed; ``failure`` says why."""
     failure: str | None = None
+    weight: float | None = Field(default=None, gt=0)
+    """Of a pooled metric: what ``value`` is per (tokens, bytes), so that the pooled value is
+    sum(value x weight) / sum(weight); null: items count alike."""
 
 
 class SkipRecord(Frozen):

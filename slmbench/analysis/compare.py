@@ -17,7 +17,7 @@ from slmbench.analysis.paired import (
     quality_verdict,
 )
 from slmbench.analysis.results import Results
-from slmbench.analysis.rows import DISTANCE_OF, MetricRow
+from slmbench.analysis.rows import JUDGED_OF, MetricRow
 from slmbench.analysis.stability import Flag, joined
 from slmbench.analysis.statistics import holm
 from slmbench.errors import IncomparableRunsError, UsageError
@@ -197,7 +197,7 @@ def _delta(results: Results, row: MetricRow, other: MetricRow) -> Delta | None:
     flags: list[Flag] = []
     if row.run.spec.target.backend != other.run.spec.target.backend:
         flags.append("backend differs")
-    metric = DISTANCE_OF.get(row.metric, row.metric)
+    metric = JUDGED_OF.get(row.metric, row.metric)
     mine, theirs = results.judged(row.run) or {}, results.judged(other.run) or {}
     if isinstance(row.run.spec.work, TaskSpec) and metric in mine and metric in theirs:
         difference = paired_difference(theirs[metric], mine[metric])

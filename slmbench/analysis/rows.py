@@ -16,8 +16,10 @@ from slmbench.analysis.stability import (
 from slmbench.analysis.statistics import (
     Estimate,
     distance_estimate,
+    exp_estimate,
     mean_estimate,
     median_estimate,
+    pooled_estimate,
 )
 from slmbench.metrics import METRICS, Metric
 from slmbench.records import Measurement, Observation, PhaseRecord, Provenance, ScoreRow, Status
@@ -30,8 +32,16 @@ HEADLINE: Mapping[str, str] = {
     "energy": "energy_per_token",
 }
 """The metric that stands for each workload."""
+PERPLEXITY_OF: Mapping[str, str] = {
+    "ppl_gptq_2048": "nll_gptq_2048",
+    "ppl_llama_cpp_512": "nll_llama_cpp_512",
+    "ppl_rolling": "nll_rolling",
+}
+"""Derived metric -> the judged one that it is the exponential of."""
 DISTANCE_OF: Mapping[str, str] = {"stereotype_distance": "stereotype_preference"}
 """Derived metric -> the judged one whose distance from its ideal it is."""
+JUDGED_OF: Mapping[str, str] = {**DISTANCE_OF, **PERPLEXITY_OF}
+"""Derived metric -> the judged one that it is made of, and that pairs are compared in."""
 _COSTS = frozenset({"s", "tok/s", "bytes", "J", "W", "J/token", "gCO2e"})
 _NOT_THE_LOAD = frozenset({"warm_up", "idle_before", "idle_after"})
 """Phases whose readings never stand for a workload."""
@@ -50,6 +60,8 @@ class Judged:
     groups: tuple[str, ...]
     values: tuple[float | None, ...]
     failures: tuple[str | None, ...]
+    weights: tuple[float | None, ...] = ()
+    """Of a pooled metric: tokens or bytes of each item; empty: items count alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +110,7 @@ def judged_by_metric(scores: Iterable[ScoreRow]) -> dict[str, Judged]:
             tuple(r.group for r in rows),
             tuple(r.value for r in rows),
             tuple(r.failure for r in rows),
+            tuple(r.weight for r in rows) if any(r.weight is not None for r in rows) else (),
         )
         for name, rows in grouped.items()
     }
@@ -160,14 +173,18 @@ def _judged_rows(
             chance=chance,
             flags=flags if declared else (*flags, "unknown metric"),
         )
-    for name, source in DISTANCE_OF.items():
-        ideal = METRICS[source].ideal
-        if source in judged and name not in judged and ideal is not None:
-            yield _distance_row(run, name, judged[source], ideal)
+    for name, source in JUDGED_OF.items():
+        if source in judged and name not in judged:
+            yield _derived_row(run, name, judged[source])
 
 
-def _distance_row(run: StoredRun, name: str, column: Judged, ideal: float) -> MetricRow:
-    estimate = distance_estimate(_score_estimate(column, bounded=True), ideal)
+def _derived_row(run: StoredRun, name: str, column: Judged) -> MetricRow:
+    if name in PERPLEXITY_OF:
+        estimate = exp_estimate(_score_estimate(column, bounded=False))
+    else:
+        ideal = METRICS[DISTANCE_OF[name]].ideal
+        assert ideal is not None
+        estimate = distance_estimate(_score_estimate(column, bounded=True), ideal)
     failed = column.values.count(None)
     return MetricRow(
         run,
@@ -182,6 +199,15 @@ def _distance_row(run: StoredRun, name: str, column: Judged, ideal: float) -> Me
 
 
 def _score_estimate(column: Judged, *, bounded: bool) -> Estimate:
+    if column.weights:
+        weighed = [
+            (v, w, c)
+            for v, w, c in zip(column.values, column.weights, column.clusters, strict=True)
+            if v is not None and w is not None
+        ]
+        return pooled_estimate(
+            [v for v, _, _ in weighed], [w for _, w, _ in weighed], [c for _, _, c in weighed]
+        )
     kept = [(v, c) for v, c in zip(column.values, column.clusters, strict=True) if v is not None]
     return mean_estimate([v for v, _ in kept], [c for _, c in kept], bounded=bounded)
 

@@ -83,6 +83,53 @@ def mean_estimate(
     return Estimate(mean, n, low, high, se, "t, clustered" if clustered else "t")
 
 
+def pooled_estimate(
+    values: Sequence[float], weights: Sequence[float], clusters: Sequence[str] | None = None
+) -> Estimate:
+    """sum(w·v) / sum(w), a ratio of sums: nats per token over windows, bits per byte over texts.
+
+    Linearised standard error of a ratio estimator (Cochran 1977, Sampling Techniques, 6.4),
+    over clusters, with the same G/(G-1) correction and t interval as :func:`mean_estimate`,
+    which it equals when all weights are the same::
+
+        SE = sqrt( sum_c ( sum_{i in c} w_i (v_i - R) )² ) / sum(w) · sqrt( G / (G - 1) )
+    """
+    n = len(values)
+    if n == 0:
+        return Estimate(None, 0, method="no samples")
+    data, per = np.asarray(values, dtype=float), np.asarray(weights, dtype=float)
+    total = math.fsum(weights)
+    ratio = math.fsum(v * w for v, w in zip(values, weights, strict=True)) / total
+    if n == 1:
+        return Estimate(ratio, 1, method="single reading")
+    sums = _cluster_sums(per * (data - ratio), clusters)
+    groups = len(sums)
+    if groups < 2:
+        return Estimate(ratio, n, method="all items in one cluster")
+    se = float(np.sqrt((sums**2).sum()) / total * math.sqrt(groups / (groups - 1)))
+    half = t_quantile(1 - (1 - LEVEL) / 2, groups - 1) * se
+    how = "t of a ratio, clustered" if groups < n else "t of a ratio"
+    return Estimate(ratio, n, ratio - half, ratio + half, se, how)
+
+
+def exp_estimate(estimate: Estimate) -> Estimate:
+    """exp of a pooled log: perplexity from nats per token, the interval mapped through exp.
+
+    The standard error is the first-order one, exp(value) x SE. Null where exp overflows.
+    """
+    if estimate.value is None:
+        return estimate
+    try:
+        value = math.exp(estimate.value)
+        if estimate.low is None or estimate.high is None:
+            return Estimate(value, estimate.n, method=estimate.method)
+        low, high = math.exp(estimate.low), math.exp(estimate.high)
+    except OverflowError:
+        return Estimate(None, estimate.n, method="larger than a number can be")
+    se = None if estimate.se is None else value * estimate.se
+    return Estimate(value, estimate.n, low, high, se, f"{estimate.method}, mapped")
+
+
 def wilson(proportion: float, n: float) -> tuple[float, float]:
     """Wilson score interval (Wilson 1927) of a proportion out of ``n`` (may be fractional).
 

@@ -35,6 +35,8 @@ _LADDERS: dict[str, tuple[Scale, ...]] = {
     "gCO2e": (Scale(1, "g CO₂e"), Scale(1e-3, "mg CO₂e")),
     "fraction": (Scale(1e-2, "%", 1),),
     "bits": (Scale(1, "bits", 2),),
+    "score": (Scale(1, ""),),
+    "perplexity": (Scale(1, ""),),
 }
 
 
