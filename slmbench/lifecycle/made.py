@@ -36,6 +36,25 @@ class DequantizeFacts(Frozen):
     """Whether the tokenizer was compared with llama.cpp's on probe texts, and how many."""
 
 
+class GgufExportFacts(Frozen):
+    """How a folder became a GGUF; the file was read back and compared with the folder."""
+
+    technique: Literal["gguf_export"] = "gguf_export"
+    dtype: str
+    """Type of the matrices."""
+    tensors: int
+    """Tensors written, each equal to the folder's (its cast) after reading back."""
+    parameters: int
+    """Weights written, a tied output head counted once."""
+    rounded_weights: int
+    """Weights that the type cannot hold exactly; 0: the same model bit for bit."""
+    tied_head: bool
+    pre_tokenizer: str
+    """llama.cpp's name of the splitter that was recognised."""
+    tokenizer_check: str
+    """Whether the tokenizer was compared with llama.cpp's on probe texts, and how many."""
+
+
 class GgufQuantizeFacts(Frozen):
     """How a GGUF became another."""
 
@@ -83,7 +102,7 @@ class DepthPruneFacts(Frozen):
 
 
 Facts = Annotated[
-    DequantizeFacts | GgufQuantizeFacts | TorchaoFacts | DepthPruneFacts,
+    DequantizeFacts | GgufExportFacts | GgufQuantizeFacts | TorchaoFacts | DepthPruneFacts,
     Field(discriminator="technique"),
 ]
 """What one technique has to tell."""

@@ -28,6 +28,7 @@ from slmbench.process import enter_child
 
 TECHNIQUES = {
     "dequantize": "slmbench.lifecycle.dequantize",
+    "gguf_export": "slmbench.lifecycle.gguf_export",
     "gguf_quantize": "slmbench.lifecycle.gguf_quantize",
     "torchao": "slmbench.lifecycle.torchao_int8",
     "depth_prune": "slmbench.lifecycle.depth_prune",

@@ -31,6 +31,15 @@ class GgufQuantize(Frozen):
     """llama.cpp file type; mixed types (``_M``) keep some tensors at more bits."""
 
 
+class GgufExport(Frozen):
+    """Hugging Face folder of a Llama to GGUF in a float type, compared tensor by tensor."""
+
+    technique: Literal["gguf_export"]
+    version: Literal[1] = 1
+    dtype: Literal["float32", "float16", "bfloat16"] = "float32"
+    """Storage type of the matrices; vectors (norms) stay float32."""
+
+
 class TorchaoQuantize(Frozen):
     """Hugging Face folder to one with torchao int8 weights."""
 
@@ -62,6 +71,7 @@ class DepthPrune(Frozen):
 
 
 Recipe = Annotated[
-    Dequantize | GgufQuantize | TorchaoQuantize | DepthPrune, Field(discriminator="technique")
+    Dequantize | GgufExport | GgufQuantize | TorchaoQuantize | DepthPrune,
+    Field(discriminator="technique"),
 ]
 """Any known recipe."""
