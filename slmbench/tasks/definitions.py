@@ -6,15 +6,22 @@ import hashlib
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import yaml
 
 from slmbench.errors import UsageError
+from slmbench.requests import Protocol
 from slmbench.tasks.index import find_task
+from slmbench.tasks.texts import JOINER, TextRule
 
 BRIDGE_VERSION = 1
 """Part of every definition's digest: raise it when ids, sampling or requests change."""
+
+
+ROLES = ("strata", "cluster", "group", "distinct")
+"""What a column can be for: to stratify by, to cluster by, to report by; and documents that are
+equal in the ``distinct`` one are asked once."""
 
 
 class DatasetRef(NamedTuple):
@@ -45,12 +52,14 @@ class TaskDefinition:
     scorer: str | None
     """``metadata.scorer``: one of our scorers."""
     columns: tuple[tuple[str, str], ...]
-    """``metadata`` entries ``strata``, ``cluster`` and ``group``: names of columns."""
+    """``metadata`` entries that name columns, see :data:`ROLES`."""
     licence: str
     version: str
+    text: TextRule
+    """``metadata.protocol``, ``window`` and ``joiner`` of a text task."""
 
     def column(self, role: str) -> str:
-        """Column for a role (``strata``, ``cluster``, ``group``), or an empty string."""
+        """Column for a role (``strata``, ``distinct`` …), or an empty string."""
         return dict(self.columns).get(role, "")
 
 
@@ -74,13 +83,10 @@ def define(name: str) -> TaskDefinition:
         metrics=tuple(str(m.get("metric")) for m in raw.get("metric_list") or ()),
         custom_results=raw.get("process_results") is not None,
         scorer=metadata.get("scorer"),
-        columns=tuple(
-            (role, str(metadata[role]))
-            for role in ("strata", "cluster", "group")
-            if role in metadata
-        ),
+        columns=tuple((role, str(metadata[role])) for role in ROLES if role in metadata),
         licence=str(metadata.get("licence", "")),
         version=str(metadata.get("version", "")),
+        text=_text_rule(name, metadata),
     )
 
 
@@ -162,6 +168,16 @@ def _merged(sources: list[_Source]) -> dict[str, Any]:
 
 def _mapping(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
+
+
+def _text_rule(name: str, metadata: dict[str, Any]) -> TextRule:
+    protocol = metadata.get("protocol", "rolling")
+    if protocol not in get_args(Protocol):
+        raise UsageError(
+            f"task {name!r}: metadata.protocol is {protocol!r}",
+            hint=f"one of: {', '.join(get_args(Protocol))}",
+        )
+    return TextRule(protocol, metadata.get("window"), str(metadata.get("joiner", JOINER)))
 
 
 def _data_file(raw: dict[str, Any]) -> str | None:

@@ -38,7 +38,8 @@ from slmbench.requests import (
 )
 from slmbench.spec import TaskSpec
 from slmbench.tasks.definitions import TaskDefinition, data_path, define
-from slmbench.tasks.sampling import document_digest, draw, item_ids
+from slmbench.tasks.sampling import distinct, document_digest, draw, item_ids, named
+from slmbench.tasks.texts import joined_item, text_metrics
 
 _SPLITS = ("training_split", "validation_split", "test_split", "fewshot_split")
 _NATIVE_METRICS = {"acc", "acc_norm", "acc_bytes", "acc_mutual_info", "f1", "mcc", "brier_score",
@@ -82,9 +83,9 @@ def build_items(spec: TaskSpec, data: LocalData | None) -> ItemSet:
     """The items of a task: the same for every variant, and for every machine with the same data.
 
     Args:
-        spec: task, few-shot count, chat template, sample size and seed.
-        data: the data set of a stock task; None for our own tasks, which bring theirs, and
-            for tasks whose data lm-eval shall load itself.
+        spec: task, few-shot count, chat template, and sample size and seed or the very ids.
+        data: the data set; None for tasks of ours that bring their own, and for tasks whose
+            data lm-eval shall load itself.
 
     Raises:
         UnknownNameError, MissingEngineError: no such task here.
@@ -96,14 +97,22 @@ def build_items(spec: TaskSpec, data: LocalData | None) -> ItemSet:
     with _quiet():
         task, source = _load(definition, data)
         _refuse_task(task, spec)
-        docs: list[Doc] = list(task.task_docs)
+        docs: list[Doc] = distinct(list(task.task_docs), definition.column("distinct"))
         ids = item_ids(docs)
         strata = [_stratum(task, doc, source.strata) for doc in docs]
-        chosen = draw(ids, strata, spec.items, spec.seed)
+        if spec.item_ids is not None:
+            chosen = named(spec.task, spec.item_ids, ids)
+        else:
+            chosen = draw(ids, strata, spec.items, spec.seed)
         scorer = _scorer(definition)
-        items = tuple(
-            _item(task, docs[p], spec, _Labels(ids[p], strata[p], source, scorer)) for p in chosen
-        )
+        if scorer == "perplexity" and definition.text.joins:
+            texts = [str(task.doc_to_target(docs[p])) for p in sorted(chosen)]
+            items: tuple[Item, ...] = (joined_item(texts, definition.text),)
+        else:
+            items = tuple(
+                _item(task, docs[p], spec, _Labels(ids[p], strata[p], source, scorer))
+                for p in chosen
+            )
     return ItemSet(
         task=spec.task,
         source=source.text,
@@ -159,7 +168,19 @@ def _refuse(definition: TaskDefinition, spec: TaskSpec) -> None:
             f"task {spec.task!r} is defined by a Python class, which slmbench does not build yet",
             hint="run it with lm-eval on slmbench.tasks.backend_lm.BackendLM",
         )
-    _scorer(definition)
+    if _scorer(definition) != "perplexity":
+        return
+    text_metrics(definition.text.protocol, definition.text.window)
+    if spec.chat_template or spec.num_fewshot:
+        raise UsageError(
+            f"task {spec.task!r} measures a text: it has no turns and no examples",
+            hint="leave out chat_template and num_fewshot",
+        )
+    if spec.item_ids is not None and definition.text.joins:
+        raise UsageError(
+            f"task {spec.task!r} joins its documents into one text, so it has no items to name",
+            hint="give the number of documents",
+        )
 
 
 def _refuse_task(task: Any, spec: TaskSpec) -> None:
@@ -182,6 +203,8 @@ def _refuse_task(task: Any, spec: TaskSpec) -> None:
 def _scorer(definition: TaskDefinition) -> str:
     if definition.scorer is not None:
         return definition.scorer
+    if definition.output_type == "loglikelihood_rolling":
+        return "perplexity"
     plain = definition.output_type == "multiple_choice" and not definition.custom_results
     if plain and set(definition.metrics) <= _NATIVE_METRICS:
         return "multiple_choice"
@@ -198,7 +221,7 @@ def _scorer(definition: TaskDefinition) -> str:
 
 def _load(definition: TaskDefinition, data: LocalData | None) -> tuple[Any, _Source]:
     config = configuration(definition)
-    if definition.own:
+    if definition.data_file is not None:
         file = data_path(definition)
         digest = hashlib.sha256(file.read_bytes()).hexdigest()
         source = _source(definition, LocalData(file, f"slmbench {file.name}", digest, ""), "")

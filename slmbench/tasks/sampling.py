@@ -1,4 +1,4 @@
-"""Stable item ids, and seeded stratified samples that grow without changing."""
+"""Stable item ids, seeded stratified samples that grow without changing, and named items."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
+from slmbench.errors import UsageError
+
+Doc = Mapping[str, object]
+
 _ID_COLUMNS = ("id", "question_id", "qid", "ind", "doc_id", "idx")
+_SHOWN = 3
 
 
 def item_ids(docs: Sequence[Mapping[str, object]]) -> list[str]:
@@ -65,6 +70,42 @@ def draw(ids: Sequence[str], strata: Sequence[str], count: int | None, seed: int
             priority.append(((rank + start) / len(positions), key, position))
     chosen = [position for _, _, position in sorted(priority)]
     return chosen if count is None else chosen[:count]
+
+
+def named(task: str, wanted: Sequence[str], ids: Sequence[str]) -> list[int]:
+    """Positions of exactly these items, in the order in which they are named.
+
+    Raises UsageError when a name is unknown or given twice, or when there is none.
+    """
+    if not wanted:
+        raise UsageError(f"task {task!r}: `items` names no item", hint="leave it out, or name some")
+    twice = [name for name, count in Counter(wanted).items() if count > 1]
+    if twice:
+        raise UsageError(f"task {task!r}: these items are named twice: {_some(twice)}")
+    place = {identity: position for position, identity in enumerate(ids)}
+    if unknown := [name for name in wanted if name not in place]:
+        raise UsageError(
+            f"task {task!r} has no item {_some(unknown)}: it has {len(ids)} items, such as "
+            f"{_some(ids[:2])}",
+            hint="`slmbench show RUN --ids` prints the ids of a finished run; they belong to one "
+            "copy of the data, which the item set names",
+        )
+    return [place[name] for name in wanted]
+
+
+def distinct(docs: Sequence[Doc], column: str) -> list[Doc]:
+    """The documents without those whose ``column`` an earlier one has; all where it is empty."""
+    if not column:
+        return list(docs)
+    first: dict[str, Doc] = {}
+    for doc in docs:
+        first.setdefault(str(doc[column]), doc)
+    return list(first.values())
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(repr(name) for name in names[:_SHOWN]) + more
 
 
 def _plain(value: object) -> bool:

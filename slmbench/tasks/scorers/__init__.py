@@ -23,6 +23,7 @@ SCORERS: Registry[Scorer] = Registry(
         "exact_match": "slmbench.tasks.scorers.exact_match:score",
         "lm_eval": "slmbench.tasks.scorers.lm_eval_results:score",
         "multiple_choice": "slmbench.tasks.scorers.multiple_choice:score",
+        "perplexity": "slmbench.tasks.scorers.perplexity:score",
         "stereotype_pairs": "slmbench.tasks.scorers.stereotype_pairs:score",
     },
 )

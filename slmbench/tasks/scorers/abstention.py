@@ -85,6 +85,5 @@ def _values(answered: Answered) -> Values:
     return {
         "abstention_rate": float(abstained),
         "answer_rate_control": float(not abstained),
-        "output_tokens": float(len(output.token_ids)),
-        "truncation_rate": float(output.finish == "length"),
+        **answered.lengths(),
     }

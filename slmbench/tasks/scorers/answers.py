@@ -32,6 +32,11 @@ class Answered:
             values.append(output.logprob)
         return tuple(values)
 
+    def straddle_rate(self) -> float:
+        """Share of the log-likelihoods in which a token reached from context to continuation."""
+        scored = [o for o in self._outputs() if isinstance(o, LoglikelihoodOutput)]
+        return sum(o.straddle for o in scored) / len(scored)
+
     def generated(self) -> GenerateOutput:
         """The one generated answer; UnscorableError if it failed."""
         (output,) = self._outputs()
@@ -40,6 +45,14 @@ class Answered:
         if output.failure is not None:
             raise UnscorableError(output.failure)
         return output
+
+    def lengths(self) -> dict[str, float]:
+        """``output_tokens`` and ``truncation_rate`` of the one generated answer."""
+        output = self.generated()
+        return {
+            "output_tokens": float(len(output.token_ids)),
+            "truncation_rate": float(output.finish == "length"),
+        }
 
     def _outputs(self) -> tuple[LoglikelihoodOutput | GenerateOutput, ...]:
         if self.output is None:
@@ -66,7 +79,7 @@ def judge(
         values: their values; raises UnscorableError.
     """
     rows: list[ScoreRow] = []
-    for answered in _paired(item_set, outputs):
+    for answered in paired(item_set, outputs):
         failure = None
         found: Values = {}
         try:
@@ -102,7 +115,11 @@ def winner_share(scores: Sequence[float], wanted: int) -> float:
     return 1 / scores.count(best) if scores[wanted] == best else 0.0
 
 
-def _paired(item_set: ItemSet, outputs: Sequence[ItemOutput]) -> Iterator[Answered]:
+def paired(item_set: ItemSet, outputs: Sequence[ItemOutput]) -> Iterator[Answered]:
+    """Every item of the set with its answer, in the set's order.
+
+    SlmbenchError for outputs of unknown items or with another number of answers.
+    """
     by_id = {output.item_id: output for output in outputs}
     known = {item.item_id for item in item_set.items}
     if strangers := sorted(by_id.keys() - known):

@@ -13,12 +13,12 @@ from slmbench.records import ScoreRow
 from slmbench.requests import ItemOutput, ItemSet
 from slmbench.tasks.scorers.answers import Answered, UnscorableError, Values, judge, winner_share
 
-METRICS = ("context_faithful", "parametric_rate")
+METRICS = ("context_faithful", "parametric_rate", "straddle_rate")
 _CONTEXT, _PARAMETRIC, _CHOICES = 0, 1, 3
 
 
 def score(item_set: ItemSet, outputs: Sequence[ItemOutput]) -> list[ScoreRow]:
-    """Two rows per item; any failed choice makes both null."""
+    """Three rows per item; any failed choice makes all null."""
     return judge(item_set, outputs, lambda _: METRICS, _values)
 
 
@@ -31,4 +31,5 @@ def _values(answered: Answered) -> Values:
     return {
         "context_faithful": winner_share(per_character, _CONTEXT),
         "parametric_rate": winner_share(per_character, _PARAMETRIC),
+        "straddle_rate": answered.straddle_rate(),
     }
