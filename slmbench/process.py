@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -100,6 +101,9 @@ class Child:
     ) -> None:
         self.kill()
         self._popen.wait()
+        if self._popen.stdin is not None:
+            with suppress(BrokenPipeError):
+                self._popen.stdin.close()
         os.close(self._read)
         self._log.close()
 
@@ -112,6 +116,14 @@ class Child:
             stdin.close()
         except BrokenPipeError:
             stdin.close()
+
+    def tell(self, line: str) -> None:
+        """Give the child one line and keep its input open; one that died is not an error."""
+        stdin = self._popen.stdin
+        assert stdin is not None
+        with suppress(BrokenPipeError):
+            stdin.write(line.encode() + b"\n")
+            stdin.flush()
 
     def lines(self, deadline: Callable[[], float]) -> Iterator[str]:
         """Lines as they come, until the child closes the pipe or ``deadline()`` passes.

@@ -161,6 +161,12 @@ class ItemSet(Frozen):
     """Items that the sample was drawn from."""
     items: tuple[Item, ...]
 
+    def first(self, count: int) -> ItemSet:
+        """The set with its first ``count`` items only: what a run that stopped early asked."""
+        if count >= len(self.items):
+            return self
+        return self.model_copy(update={"items": self.items[:count]})
+
 
 class ItemOutput(Frozen):
     """All answers to one item, in the order of its requests."""

@@ -78,12 +78,13 @@ class Progress:
             self._say(f"… {self._label}: {self._cell_done / max(self._cell, 1e-9):.0%}")
 
     def cell_finished(self, spec: RunSpec, status: Status, reason: str, seconds: float) -> None:
-        """One line per cell; a failure says why."""
+        """One line per cell; a failure says why, a cell that stopped early after how many."""
         expected = self._seconds.get(spec.digest, 0.0)
         self._sealed += expected
         self._cells_done += 1
         self._bar.update(max(0.0, self._sealed - self._bar.n))
-        ending = "" if status is Status.OK else f"  {status.value.upper()}: {reason}"
+        failure = "" if status is Status.OK else f"{status.value.upper()}: "
+        ending = f"  {failure}{reason}" if failure or reason else ""
         left = "" if self._tty else f", about {self._left()} left"
         count = f"[{self._cells_done}/{len(self._seconds)}]"
         self._say(f"{count} {spec.label}  {seconds:.1f} s{left}{ending}")

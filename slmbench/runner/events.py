@@ -21,7 +21,7 @@ class Listener(Protocol):
         """One item or repetition is done."""
 
     def cell_finished(self, spec: RunSpec, status: Status, reason: str, seconds: float) -> None:
-        """A cell is sealed."""
+        """A cell is sealed; ``reason`` says why it did not end ok, or why it stopped early."""
 
 
 class Silent:

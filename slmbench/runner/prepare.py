@@ -69,7 +69,8 @@ class PreparedItems:
 
 def items_path(task: TaskSpec) -> Path:
     """Cache file of a task's items: the digest of all that decides them is its name."""
-    return cache_dir("items") / f"{task.task}-{digest_of(task)[:16]}.json"
+    decides = task.model_copy(update={"until": None, "shared_prefix": True})
+    return cache_dir("items") / f"{task.task}-{digest_of(decides)[:16]}.json"
 
 
 def prepare_items(tasks: Sequence[TaskSpec], listener: Listener) -> tuple[PreparedItems, ...]:
