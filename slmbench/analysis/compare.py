@@ -1,13 +1,14 @@
-"""Every variant against its declared parent, on the same items, or a refusal that says why."""
+"""Every variant against its parent, its base or another, on the same items, or a refusal."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import pandas as pd
 
 from slmbench.analysis.columns import COMPARISON_COLUMNS, frame
+from slmbench.analysis.equivalence import MARGIN, Equivalence, equivalence, words
 from slmbench.analysis.paired import (
     Difference,
     Verdict,
@@ -16,20 +17,32 @@ from slmbench.analysis.paired import (
     paired_difference,
     quality_verdict,
 )
+from slmbench.analysis.pairing import (
+    BASE,
+    PARENT,
+    Lineages,
+    Reference,
+    counterpart,
+    same_where_it_matters,
+)
+from slmbench.analysis.recovery import Ratio, recovered_share, retention
 from slmbench.analysis.results import Results
-from slmbench.analysis.rows import JUDGED_OF, MetricRow
+from slmbench.analysis.rows import JUDGED_OF, Judged, MetricRow
 from slmbench.analysis.stability import Flag, joined
 from slmbench.analysis.statistics import holm
 from slmbench.errors import IncomparableRunsError, UsageError
 from slmbench.metrics import METRICS
 from slmbench.records import Provenance
-from slmbench.spec import TaskSpec
-from slmbench.store import StoredRun
+from slmbench.spec import TaskSpec, WorkloadSpec
+
+_DISTRUSTED: frozenset[str] = frozenset({"suspect"})
+"""Flags of a row of which nothing may be concluded."""
+_DEPENDENT: Flag = "dependent samples"
 
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """One variant minus its parent in one metric of one task or workload."""
+    """One variant minus its reference in one metric of one task or workload."""
 
     row: MetricRow
     parent_row: MetricRow
@@ -38,6 +51,14 @@ class Delta:
     verdict: Verdict
     p_holm: float | None
     flags: tuple[Flag, ...]
+    reference: str = PARENT
+    """``parent``, ``base``, or ``named`` for one chosen by name."""
+    equivalence: Equivalence | None = None
+    """Whether the loss is within the margin; None for costs and for suspect rows."""
+    recovered: Ratio | None = None
+    """Against the parent, two or more steps from the root: share of the parent's loss undone."""
+    retention: Ratio | None = None
+    """Share of the reference's score above chance that is left; None for costs."""
 
     @property
     def variant(self) -> str:
@@ -49,6 +70,22 @@ class Delta:
         """Name of what it is compared with."""
         return self.parent_row.run.spec.variant.name
 
+    @property
+    def direction(self) -> str:
+        """Which way is better; ``none`` for an unknown metric."""
+        return METRICS[self.metric].direction if self.metric in METRICS else "none"
+
+    @property
+    def unit(self) -> str:
+        """Unit of the difference; empty for an unknown metric."""
+        return METRICS[self.metric].unit if self.metric in METRICS else ""
+
+    @property
+    def lossless(self) -> str:
+        """The equivalence test in words; empty where there is none."""
+        e = self.equivalence
+        return "" if e is None else words(e, self.unit, self.direction)
+
 
 @dataclass(frozen=True, slots=True)
 class Refused:
@@ -57,11 +94,13 @@ class Refused:
     label: str
     parent: str
     reason: str
+    row: MetricRow | None = None
+    """The variant's row that found no partner."""
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The outcome of :func:`compare_to_parents`."""
+    """Differences that form one family: all against the parent, the base, or one variant."""
 
     deltas: tuple[Delta, ...]
     refused: tuple[Refused, ...]
@@ -69,10 +108,51 @@ class Comparison:
     def table(self) -> pd.DataFrame:
         """One row a difference (``columns.COMPARISON_COLUMNS``)."""
         rows = [_table_row(d) for d in self.deltas]
-        values = {
-            c.name: [row[i] for row in rows] for i, c in enumerate(COMPARISON_COLUMNS)
-        }  # same order as the declaration
-        return frame(COMPARISON_COLUMNS, values)
+        return frame(
+            COMPARISON_COLUMNS, {c.name: [row[c.name] for row in rows] for c in COMPARISON_COLUMNS}
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which differences are wanted."""
+
+    variants: Collection[str] | None = None
+    """Only these; None: all."""
+    against: str = PARENT
+    """``parent``, ``base`` (the root of the lineage) or the name of a variant."""
+    metrics: Collection[str] | None = None
+    """None: the primary one of each task or workload."""
+    vary: Collection[str] = ()
+    """Fields in which the two runs may differ."""
+    margin: float | None = None
+    """Largest loss of a share that counts as none, instead of the suite's."""
+    strict: bool = True
+    """Raise on two runs that must not be compared, instead of listing the pair."""
+
+
+def compare(results: Results, asked: Asked) -> Comparison:
+    """Differences of variants from what ``asked.against`` says.
+
+    Quality is paired on item ids; p-values are Holm-adjusted within a suite, and a comparison
+    against the parents is another family than one against the bases. Runs on another backend are
+    compared and flagged. Raises IncomparableRunsError when two runs differ in a field that
+    ``vary`` does not name (``item_set``, ``num_fewshot``, ``chat_template``, ``machine``,
+    ``threads``, ``device``, ``parent_digest``), or lists the pair in ``refused`` if not
+    ``strict``; and UsageError for an unknown variant.
+    """
+    named = [] if asked.against in (PARENT, BASE) else [asked.against]
+    _known(results, [*(asked.variants or ()), *named])
+    lineages = Lineages.of(results.stored)
+    pairer = _Pairer(results, asked, lineages, _by_variant(results))
+    found = [
+        pairer.pair(row, reference)
+        for row in wanted_rows(results, asked)
+        if (reference := lineages.reference(row.run.spec.variant, asked.against)) is not None
+    ]
+    deltas = [d for d in found if isinstance(d, Delta)]
+    refused = tuple(r for r in found if isinstance(r, Refused))
+    return Comparison(tuple(_adjusted(deltas)), refused)
 
 
 def compare_to_parents(
@@ -84,41 +164,11 @@ def compare_to_parents(
     vary: str | Collection[str] = (),
     strict: bool = True,
 ) -> Comparison:
-    """Differences of variants from their declared parent (or from ``against``).
-
-    ``metrics`` defaults to the primary one of each task or workload. Quality is paired on item
-    ids; p-values are Holm-adjusted within a suite. Runs on another backend are compared and
-    flagged. Raises IncomparableRunsError when two runs differ in a field that ``vary`` does not
-    name (``item_set``, ``num_fewshot``, ``chat_template``, ``machine``, ``threads``,
-    ``device``, ``parent_digest``), or lists the pair in ``refused`` if not ``strict``; and
-    UsageError for an unknown variant.
-    """
-    varied = {vary} if isinstance(vary, str) else set(vary)
-    _known(results, [*(variants or ()), *([against] if against else [])])
-    deltas: list[Delta] = []
-    refused: list[Refused] = []
-    for row in _wanted(results, variants, metrics):
-        parent = against or row.run.spec.variant.parent
-        if parent is None or parent == row.run.spec.variant.name:
-            continue
-        other = _counterpart(results.metric_rows, row, parent)
-        label = f"{row.run.spec.label} · {row.metric}"
-        if other is None:
-            refused.append(Refused(label, parent, "the parent has no such result"))
-            continue
-        try:
-            _same_where_it_matters(row, other, varied, check_digest=against is None)
-            found = _delta(results, row, other)
-        except IncomparableRunsError as error:
-            if strict:
-                raise
-            refused.append(Refused(label, parent, error.message))
-            continue
-        if found is None:
-            refused.append(Refused(label, parent, "no item was scored in both runs"))
-        else:
-            deltas.append(found)
-    return Comparison(tuple(_adjusted(deltas)), tuple(refused))
+    """:func:`compare` with each variant's declared parent (or with ``against``)."""
+    varied = (vary,) if isinstance(vary, str) else tuple(vary)
+    return compare(
+        results, Asked(variants, against or PARENT, metrics, varied, None, strict=strict)
+    )
 
 
 def _known(results: Results, names: Sequence[str]) -> None:
@@ -131,87 +181,152 @@ def _known(results: Results, names: Sequence[str]) -> None:
             )
 
 
-def _wanted(
-    results: Results, variants: Collection[str] | None, metrics: Collection[str] | None
-) -> Iterator[MetricRow]:
+def wanted_rows(results: Results, asked: Asked) -> Iterator[MetricRow]:
+    """The rows whose differences are asked for. What compares two models already is left out."""
     for row in results.metric_rows:
+        work = row.run.spec.work
         if row.estimate.value is None or row.provenance is Provenance.ESTIMATED:
             continue
-        if variants is not None and row.run.spec.variant.name not in variants:
+        if isinstance(work, WorkloadSpec) and not work.timed:
             continue
-        if row.primary if metrics is None else row.metric in metrics:
+        if asked.variants is not None and row.run.spec.variant.name not in asked.variants:
+            continue
+        if row.primary if asked.metrics is None else row.metric in asked.metrics:
             yield row
 
 
-def _counterpart(rows: Iterable[MetricRow], row: MetricRow, parent: str) -> MetricRow | None:
-    """The parent's row of the same thing; the same target, backend and machine preferred."""
-    mine = row.run.spec
-    place = (row.metric, row.phase, row.point, row.scope)
-    work = (mine.suite, mine.size, mine.work_name)
+def _by_variant(results: Results) -> Mapping[str, list[MetricRow]]:
+    found: dict[str, list[MetricRow]] = {}
+    for row in results.metric_rows:
+        found.setdefault(row.run.spec.variant.name, []).append(row)
+    return found
 
-    def closeness(other: MetricRow) -> tuple[bool, bool, bool, bool, str]:
-        spec = other.run.spec
-        return (
-            spec.variant.digest == mine.variant.parent_digest,
-            spec.target.name == mine.target.name,
-            spec.target.backend == mine.target.backend,
-            other.run.record.machine == row.run.record.machine,
-            other.run.record.run_id,
+
+@dataclass(frozen=True, slots=True)
+class _Pairer:
+    """Finds partners and makes differences."""
+
+    results: Results
+    asked: Asked
+    lineages: Lineages
+    rows: Mapping[str, list[MetricRow]]
+
+    def pair(self, row: MetricRow, reference: Reference) -> Delta | Refused:
+        """The difference, or why there is none."""
+        label = f"{row.run.spec.label} · {row.metric}"
+        other = counterpart(self.rows.get(reference.name, ()), row, reference)
+        if other is None:
+            kind = self.asked.against if self.asked.against in (PARENT, BASE) else reference.name
+            who = f"the {kind}" if kind in (PARENT, BASE) else kind
+            return Refused(label, reference.name, f"{who} has no such result", row)
+        try:
+            same_where_it_matters(row, other, reference, self.asked.vary)
+        except IncomparableRunsError as error:
+            if self.asked.strict:
+                raise
+            return Refused(label, reference.name, error.message, row)
+        found = self._delta(row, other)
+        if found is None:
+            return Refused(label, reference.name, "no item was scored in both runs", row)
+        return found
+
+    def _delta(self, row: MetricRow, other: MetricRow) -> Delta | None:
+        metric = JUDGED_OF.get(row.metric, row.metric)
+        mine, theirs = self._judged(row, metric), self._judged(other, metric)
+        if mine is not None and theirs is not None:
+            difference = paired_difference(theirs, mine)
+            if difference is None:
+                return None
+            made = self._made(row, other, difference, "not resolved")
+            return self._with_ratios(made, theirs, mine)
+        samples, base = samples_of(row), samples_of(other)
+        if not samples or not base or other.estimate.value is None:
+            return None
+        difference = cost_difference(base, samples)
+        if _DEPENDENT in row.flags:
+            difference = replace(difference, low=None, high=None, change_low=None, change_high=None)
+        verdict = cost_verdict(difference, other.estimate.value, row.direction)
+        return self._made(row, other, difference, verdict, "one process")
+
+    def _judged(self, row: MetricRow, metric: str) -> Judged | None:
+        if not isinstance(row.run.spec.work, TaskSpec):
+            return None
+        return (self.results.judged(row.run) or {}).get(metric)
+
+    def _made(
+        self, row: MetricRow, other: MetricRow, found: Difference, verdict: Verdict, *flags: Flag
+    ) -> Delta:
+        seen: list[Flag] = []
+        if row.run.spec.target.backend != other.run.spec.target.backend:
+            seen.append("backend differs")
+        if found.excluded:
+            seen.append("unscored items")
+        doubted: list[Flag] = [f for f in (*row.flags, *other.flags) if f in _DISTRUSTED]
+        against = self.asked.against
+        return Delta(
+            row,
+            other,
+            JUDGED_OF.get(row.metric, row.metric),
+            found,
+            "not resolved" if doubted else verdict,
+            None,
+            tuple(dict.fromkeys((*seen, *flags, *doubted))),
+            against if against in (PARENT, BASE) else "named",
         )
 
-    candidates = [
-        other
-        for other in rows
-        if other.run.spec.variant.name == parent
-        and (other.run.spec.suite, other.run.spec.size, other.run.spec.work_name) == work
-        and (other.metric, other.phase, other.point, other.scope) == place
-        and other.estimate.value is not None
-    ]
-    return max(candidates, key=closeness, default=None)
+    def _with_ratios(self, d: Delta, theirs: Judged, mine: Judged) -> Delta:
+        """Everything else that the pairs tell; nothing is concluded from suspect rows."""
+        if not trusted(d):
+            return d
+        margin = margin_of(self.results, d.row, self.asked.margin)
+        chance = d.row.chance if d.metric == d.row.metric else None
+        return replace(
+            d,
+            equivalence=equivalence(d.difference, margin, d.direction) if margin else None,
+            recovered=self._recovered(d, theirs, mine),
+            retention=retention(theirs, mine, chance, d.parent_row.estimate),
+        )
 
-
-def _same_where_it_matters(
-    row: MetricRow, other: MetricRow, varied: Collection[str], *, check_digest: bool
-) -> None:
-    for name, left, right in _matters(row.run, other.run):
-        if left != right and name not in varied:
-            raise IncomparableRunsError(name, right, left)
-    wanted, found = row.run.spec.variant.parent_digest, other.run.spec.variant.digest
-    if check_digest and wanted and wanted != found and "parent_digest" not in varied:
-        raise IncomparableRunsError("parent_digest", found, wanted)
-
-
-def _matters(left: StoredRun, right: StoredRun) -> Iterator[tuple[str, object, object]]:
-    a, b = left.spec.work, right.spec.work
-    if isinstance(a, TaskSpec) and isinstance(b, TaskSpec):
-        yield "item_set", left.record.item_set, right.record.item_set
-        yield "num_fewshot", a.num_fewshot, b.num_fewshot
-        yield "chat_template", a.chat_template, b.chat_template
-    else:
-        yield "machine", left.record.machine, right.record.machine
-        yield "device", left.spec.target.device, right.spec.target.device
-        yield "threads", left.spec.target.threads, right.spec.target.threads
-
-
-def _delta(results: Results, row: MetricRow, other: MetricRow) -> Delta | None:
-    flags: list[Flag] = []
-    if row.run.spec.target.backend != other.run.spec.target.backend:
-        flags.append("backend differs")
-    metric = JUDGED_OF.get(row.metric, row.metric)
-    mine, theirs = results.judged(row.run) or {}, results.judged(other.run) or {}
-    if isinstance(row.run.spec.work, TaskSpec) and metric in mine and metric in theirs:
-        difference = paired_difference(theirs[metric], mine[metric])
-        if difference is None:
+    def _recovered(self, d: Delta, damaged: Judged, recovered: Judged) -> Ratio | None:
+        ref = d.row.run.spec.variant
+        root = self.lineages.base(ref)
+        if d.reference != PARENT or root is None or root.name == ref.parent:
             return None
-        if difference.excluded:
-            flags.append("unscored items")
-        return Delta(row, other, metric, difference, "not resolved", None, tuple(flags))
-    samples, base = samples_of(row), samples_of(other)
-    if not samples or not base or other.estimate.value is None:
-        return None
-    difference = cost_difference(base, samples)
-    verdict = cost_verdict(difference, other.estimate.value, row.direction)
-    return Delta(row, other, metric, difference, verdict, None, (*flags, "one process"))
+        base_row = counterpart(self.rows.get(root.name, ()), d.row, root)
+        base = None if base_row is None else self._judged(base_row, d.metric)
+        if base_row is None or base is None:
+            return Ratio(None, reason=f"the base {root.name} has no such result")
+        try:
+            same_where_it_matters(d.row, base_row, root, self.asked.vary)
+        except IncomparableRunsError as error:
+            return Ratio(None, reason=f"the base {root.name}: {error.message}")
+        if _DISTRUSTED & set(base_row.flags):
+            return Ratio(None, reason=f"the base {root.name} is suspect")
+        return recovered_share(base, damaged, recovered, d.direction)
+
+
+def trusted(d: Delta) -> bool:
+    """Whether anything may be concluded from the two rows."""
+    return not _DISTRUSTED & set(d.flags)
+
+
+def margin_of(results: Results, row: MetricRow, override: float | None) -> float | None:
+    """Largest loss that counts as none: as asked, else of the suite file, else one point.
+
+    The suite speaks about the primary metric of its task, in that metric's unit; what is asked
+    for and the one point apply to shares only. None: no margin is known.
+    """
+    is_share = row.unit == "fraction"
+    if override is not None and is_share:
+        return override
+    if row.primary:
+        for suite in results.suites:
+            if suite.name == row.run.spec.suite:
+                tasks = [t for t in suite.tasks if t.task == row.run.spec.work_name]
+                declared = next((t.margin for t in tasks if t.margin is not None), None)
+                if declared is not None:
+                    return declared
+    return MARGIN if is_share else None
 
 
 def samples_of(row: MetricRow) -> tuple[float, ...]:
@@ -227,10 +342,13 @@ def samples_of(row: MetricRow) -> tuple[float, ...]:
 
 
 def _adjusted(deltas: Sequence[Delta]) -> Iterator[Delta]:
-    """Holm within each suite's quality differences; verdicts follow from the adjusted p."""
+    """Holm within each suite's quality differences; verdicts follow from the adjusted p.
+
+    Suspect rows stay out of the family: no claim is made about them.
+    """
     families: dict[str, list[int]] = {}
     for index, d in enumerate(deltas):
-        if d.difference.p is not None:
+        if d.difference.p is not None and trusted(d):
             families.setdefault(d.row.run.spec.suite, []).append(index)
     adjusted: dict[int, float] = {}
     for members in families.values():
@@ -238,24 +356,40 @@ def _adjusted(deltas: Sequence[Delta]) -> Iterator[Delta]:
         adjusted.update(zip(members, p_values, strict=True))
     for index, d in enumerate(deltas):
         if index in adjusted:
-            verdict = quality_verdict(d.difference, adjusted[index], _direction(d.metric))
+            verdict = quality_verdict(d.difference, adjusted[index], d.direction)
             yield replace(d, p_holm=adjusted[index], verdict=verdict)
         else:
             yield d
 
 
-def _direction(metric: str) -> str:
-    return METRICS[metric].direction if metric in METRICS else "none"
-
-
-def _table_row(d: Delta) -> tuple[object, ...]:
+def _table_row(d: Delta) -> dict[str, object]:
     spec, parent, diff = d.row.run.spec, d.parent_row.run.spec, d.difference
-    return (
-        d.row.run.record.run_id, d.parent_row.run.record.run_id,
-        d.variant, d.parent, spec.target.name, parent.target.name,
-        spec.suite, spec.size, spec.work_name, d.metric, d.row.point,
-        diff.delta, diff.low, diff.high, diff.n, diff.flips_up, diff.flips_down,
-        diff.p, diff.p_method, d.p_holm, diff.mde, d.verdict,
-        METRICS[d.metric].unit if d.metric in METRICS else None, _direction(d.metric),
-        Provenance.DERIVED.value, joined(d.flags),
-    )  # fmt: skip
+    e, flips = d.equivalence, diff.flips
+    return {
+        "run_id": d.row.run.record.run_id, "parent_run_id": d.parent_row.run.record.run_id,
+        "variant": d.variant, "parent": d.parent, "reference": d.reference,
+        "target": spec.target.name, "parent_target": parent.target.name,
+        "suite": spec.suite, "size": spec.size, "task": spec.work_name, "metric": d.metric,
+        "point": d.row.point, "delta": diff.delta, "ci_low": diff.low, "ci_high": diff.high,
+        "n": diff.n, "flips_up": diff.flips_up, "flips_down": diff.flips_down,
+        "flip_rate": diff.flip_rate, "flip_rate_low": flips.low if flips else None,
+        "flip_rate_high": flips.high if flips else None,
+        "change": diff.change, "change_low": diff.change_low, "change_high": diff.change_high,
+        "p": diff.p, "p_method": diff.p_method, "p_holm": d.p_holm, "mde": diff.mde,
+        "verdict": d.verdict, "margin": e.margin if e else None,
+        "equivalent": e.equivalent if e else None, "p_equivalent": e.p if e else None,
+        "n_needed": e.n_needed if e else None,
+        "non_inferior": e.non_inferior if e else None, "lossless": d.lossless or None,
+        **_ratio("recovered", d.recovered), **_ratio("retention", d.retention),
+        "unit": d.unit or None, "direction": d.direction,
+        "provenance": Provenance.DERIVED.value, "flags": joined(d.flags),
+    }  # fmt: skip
+
+
+def _ratio(name: str, ratio: Ratio | None) -> dict[str, object]:
+    return {
+        name: ratio.value if ratio else None,
+        f"{name}_low": ratio.low if ratio else None,
+        f"{name}_high": ratio.high if ratio else None,
+        f"{name}_reason": (ratio.reason or None) if ratio else None,
+    }

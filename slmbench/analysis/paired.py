@@ -9,14 +9,17 @@ from dataclasses import dataclass
 from typing import Literal
 
 from slmbench.analysis.rows import Judged
+from slmbench.analysis.score_test import score_interval, score_z
+from slmbench.analysis.special import normal_cdf, t_cdf
 from slmbench.analysis.statistics import (
     MDE_FACTOR,
-    SMALL_N,
+    Estimate,
     mcnemar_exact,
     mde_paired,
     mean_estimate,
+    median_ratio_interval,
     median_shift_interval,
-    paired_binary_interval,
+    share_estimate,
     t_test_p,
 )
 
@@ -25,6 +28,17 @@ Verdict = Literal["better", "worse", "higher", "lower", "not resolved"]
 ALPHA = 0.05
 COST_MARGIN = 0.05
 """Relative change of a timing below which one process each cannot tell variants apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flips:
+    """Changes of correctness among pairs of items."""
+
+    down: int
+    """Right in the parent, wrong here."""
+    up: int
+    n: int
+    """Pairs; of clustered items without any variance, the number of clusters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,51 +58,193 @@ class Difference:
     flips_down: int | None = None
     excluded: int = 0
     """Items that one of the two could not answer in a scorable way."""
+    se: float | None = None
+    """Standard error of delta, clustered (quality only)."""
+    freedom: int | None = None
+    """Its degrees of freedom: clusters - 1."""
+    score: Flips | None = None
+    """Binary, every item its own cluster: interval and one-sided tests are Tango's, from these."""
+    flips: Estimate | None = None
+    """Share of items whose correctness changed, with its Wilson interval (binary only)."""
+    change: float | None = None
+    """median / median - 1 of a cost whose parent's median is positive."""
+    change_low: float | None = None
+    change_high: float | None = None
+
+    @property
+    def flip_rate(self) -> float | None:
+        """Share of items whose correctness changed; None for metrics that are not binary."""
+        return self.flips.value if self.flips else None
+
+    def p_above(self, bound: float) -> float | None:
+        """One-sided p of "delta <= ``bound``" against "delta > ``bound``"; None without an SE.
+
+        Tango's score test for unclustered binary items, otherwise Student's t on the clustered
+        SE: the tests that the interval inverts.
+        """
+        if self.score is not None:
+            s = self.score
+            return 1 - normal_cdf(score_z(s.down, s.up, s.n, bound))
+        if not self.se or self.freedom is None:
+            return None
+        return 1 - t_cdf((self.delta - bound) / self.se, max(1, self.freedom))
+
+    def p_below(self, bound: float) -> float | None:
+        """One-sided p of "delta >= ``bound``" against "delta < ``bound``"."""
+        above = self.p_above(bound)
+        return None if above is None else 1 - above
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Values of two runs on the items that both scored, in the variant's order."""
+
+    items: tuple[str, ...]
+    parent: tuple[float, ...]
+    variant: tuple[float, ...]
+    clusters: tuple[str, ...]
+    missing: int = 0
+    """Items that both were asked and one of them could not be scored on."""
+    parent_weights: tuple[float, ...] = ()
+    """Of a pooled metric: what each value is per; empty: items count alike."""
+    variant_weights: tuple[float, ...] = ()
+
+    @property
+    def differences(self) -> list[float]:
+        """Variant minus parent, item by item; their mean is the difference of the two.
+
+        Of a pooled metric R = sum(w·v) / sum(w) each item's share in the difference of the two
+        ratios, linearised (Cochran 1977, 6.4)::
+
+            d_i = (R' - R) + n·( w'_i (v'_i - R') / sum(w') - w_i (v_i - R) / sum(w) )
+        """
+        if not self.parent_weights:
+            return [b - a for a, b in zip(self.parent, self.variant, strict=True)]
+        before, left = _linearised(self.parent, self.parent_weights)
+        after, right = _linearised(self.variant, self.variant_weights)
+        return [after - before + r - s for s, r in zip(left, right, strict=True)]
+
+    @property
+    def binary(self) -> bool:
+        """Whether every value is right (1) or wrong (0)."""
+        alike = not self.parent_weights
+        return alike and all(v in (0, 1) for v in (*self.parent, *self.variant))
+
+
+def _linearised(values: Sequence[float], weights: Sequence[float]) -> tuple[float, list[float]]:
+    total = math.fsum(weights)
+    ratio = math.fsum(v * w for v, w in zip(values, weights, strict=True)) / total
+    n = len(values)
+    return ratio, [n * w * (v - ratio) / total for v, w in zip(values, weights, strict=True)]
+
+
+def pairs_of(parent: Judged, variant: Judged) -> Pairs | None:
+    """Items that both runs scored; None when there are none."""
+    left = {item: i for i, item in enumerate(parent.items)}
+    shared = [(left[item], j) for j, item in enumerate(variant.items) if item in left]
+    kept = [(i, j) for i, j in shared if _scored(parent, i) and _scored(variant, j)]
+    if not kept:
+        return None
+    weighed = bool(parent.weights and variant.weights)
+    return Pairs(
+        tuple(variant.items[j] for _, j in kept),
+        tuple(v for i, _ in kept if (v := parent.values[i]) is not None),
+        tuple(v for _, j in kept if (v := variant.values[j]) is not None),
+        tuple(variant.clusters[j] for _, j in kept),
+        len(shared) - len(kept),
+        tuple(w for i, _ in kept if (w := parent.weights[i]) is not None) if weighed else (),
+        tuple(w for _, j in kept if (w := variant.weights[j]) is not None) if weighed else (),
+    )
+
+
+def on_shared_items(runs: Sequence[Judged]) -> tuple[Judged, ...]:
+    """The judgements of these runs on the items that all of them scored, in one order."""
+    places = [{item: i for i, item in enumerate(run.items)} for run in runs]
+    items = [
+        item
+        for item in runs[0].items
+        if all(item in at and _scored(run, at[item]) for run, at in zip(runs, places, strict=True))
+    ]
+    return tuple(
+        Judged(
+            tuple(items),
+            tuple(run.clusters[at[item]] for item in items),
+            tuple(run.groups[at[item]] for item in items),
+            tuple(run.values[at[item]] for item in items),
+            tuple(run.failures[at[item]] for item in items),
+            tuple(run.weights[at[item]] for item in items) if run.weights else (),
+        )
+        for run, at in zip(runs, places, strict=True)
+    )
+
+
+def _scored(judged: Judged, index: int) -> bool:
+    if judged.values[index] is None:
+        return False
+    return not judged.weights or judged.weights[index] is not None
 
 
 def paired_difference(parent: Judged, variant: Judged) -> Difference | None:
-    """Paired difference on the items that both runs scored; None when there are none.
+    """Paired difference on the items that both runs scored; None when there are none."""
+    pairs = pairs_of(parent, variant)
+    return None if pairs is None else difference_of(pairs)
 
-    Binary and every item its own cluster: exact McNemar p, MDE from the flip rate, and below
-    300 pairs (or without variance) the Bonett-Price interval. Otherwise clustered t of
-    d = variant - parent with MDE = 2.80 SE.
+
+def difference_of(pairs: Pairs) -> Difference:
+    """Variant minus parent over these pairs.
+
+    Binary and every item its own cluster: exact McNemar p, Tango's score interval, MDE from the
+    flip rate. Otherwise clustered t of d = variant - parent with MDE = 2.80 SE; binary clusters
+    without any variance get the score interval with clusters for items.
     """
-    left = dict(zip(parent.items, parent.values, strict=True))
-    pairs = [
-        (a, b, cluster)
-        for item, b, cluster in zip(variant.items, variant.values, variant.clusters, strict=True)
-        if (a := left.get(item)) is not None and b is not None
-    ]
-    shared = len(left.keys() & set(variant.items))
-    if not pairs:
-        return None
-    clusters = [cluster for _, _, cluster in pairs]
-    differences = [b - a for a, b, _ in pairs]
-    n, groups = len(pairs), len(set(clusters))
-    binary = all(a in (0, 1) and b in (0, 1) for a, b, _ in pairs)
-    up = sum(d > 0 for d in differences) if binary else None
-    down = sum(d < 0 for d in differences) if binary else None
-    estimate = mean_estimate(differences, clusters)
-    se = estimate.se
-    interval: tuple[float | None, float | None] = (estimate.low, estimate.high)
+    differences = pairs.differences
+    n, groups = len(differences), len(set(pairs.clusters))
     delta = math.fsum(differences) / n
-    if up is not None and down is not None and (not se or (groups == n and n < SMALL_N)):
-        interval = paired_binary_interval(down, up, n if groups == n else groups)
-    p = None if se is None else t_test_p(delta, se, groups - 1)
+    estimate = mean_estimate(differences, pairs.clusters)
     how = "t, clustered" if groups < n else "paired t"
-    mde = MDE_FACTOR * se if se else None
-    if up is not None and down is not None and groups == n:
+    plain = Difference(
+        delta, n, estimate.low, estimate.high,
+        None if estimate.se is None else t_test_p(delta, estimate.se, groups - 1),
+        how, MDE_FACTOR * estimate.se if estimate.se else None,
+        excluded=pairs.missing, se=estimate.se, freedom=groups - 1,
+    )  # fmt: skip
+    return _with_flips(plain, pairs, groups) if pairs.binary else plain
+
+
+def _with_flips(plain: Difference, pairs: Pairs, groups: int) -> Difference:
+    changed, n = pairs.differences, plain.n
+    up, down = sum(d > 0 for d in changed), sum(d < 0 for d in changed)
+    rate = share_estimate([d != 0 for d in changed], pairs.clusters)
+    score: Flips | None = None
+    if groups == n:
+        score = Flips(down, up, n)
+    elif not plain.se:
+        score = Flips(round(down * groups / n), round(up * groups / n), groups)
+    low, high = plain.low, plain.high
+    if score is not None:
+        low, high = score_interval(score.down, score.up, score.n)
+    p, how, mde = plain.p, plain.p_method, plain.mde
+    if groups == n:
         p, how = mcnemar_exact(down, up), "exact McNemar"
         mde = mde_paired(max(up + down, 1) / n, n)
-    return Difference(delta, n, *interval, p, how, mde, up, down, shared - n)
+    return Difference(
+        plain.delta, n, low, high, p, how, mde, up, down, plain.excluded,
+        plain.se, plain.freedom, score, rate,
+    )  # fmt: skip
 
 
 def cost_difference(parent: Sequence[float], variant: Sequence[float]) -> Difference:
-    """Difference of medians with a seeded bootstrap interval (none below six repetitions)."""
-    delta = statistics.median(variant) - statistics.median(parent)
+    """Difference and ratio of medians with seeded bootstrap intervals (none below six)."""
+    before, after = statistics.median(parent), statistics.median(variant)
     low, high = median_shift_interval(parent, variant) or (None, None)
-    n = min(len(parent), len(variant))
-    return Difference(delta, n, low, high, p_method="bootstrap of medians")
+    ratio = median_ratio_interval(parent, variant)
+    return Difference(
+        after - before, min(len(parent), len(variant)), low, high,
+        p_method="bootstrap of medians",
+        change=after / before - 1 if before > 0 else None,
+        change_low=None if ratio is None else ratio[0] - 1,
+        change_high=None if ratio is None else ratio[1] - 1,
+    )  # fmt: skip
 
 
 def quality_verdict(difference: Difference, p_holm: float | None, direction: str) -> Verdict:

@@ -223,15 +223,17 @@ def mcnemar_exact(down: int, up: int) -> float:
     return 1.0 if flips == 0 else min(1.0, 2 * binomial_cdf(flips, 0.5)[min(down, up)])
 
 
-def paired_binary_interval(down: int, up: int, n: int) -> tuple[float, float]:
-    """Interval of (up - down) / n for paired binary data (Bonett & Price 2012, JEBS 37:479).
-
-    Adds one to each kind of flip and two to n, so that no flips do not mean no uncertainty.
-    """
-    fall, rise, total = (down + 1) / (n + 2), (up + 1) / (n + 2), n + 2
-    centre = rise - fall
-    half = _Z * math.sqrt((rise + fall - centre * centre) / total)
-    return max(-1.0, centre - half), min(1.0, centre + half)
+def share_estimate(marks: Sequence[bool], clusters: Sequence[str]) -> Estimate:
+    """Share of marked items with the Wilson interval on the effective number of items."""
+    n = len(marks)
+    if n == 0:
+        return Estimate(None, 0, method="no samples")
+    share = sum(marks) / n
+    groups = len(set(clusters))
+    estimate = mean_estimate([float(m) for m in marks], clusters)
+    items = _effective_n(share, estimate.se, n, groups) if estimate.se is not None else groups
+    low, high = wilson(share, items)
+    return Estimate(share, n, low, high, estimate.se, "Wilson")
 
 
 def mde_paired(flip_rate: float, n: int) -> float:
@@ -280,6 +282,24 @@ def median_shift_interval(
         for side in (left, right)
     ]
     low, high = np.quantile(medians[1] - medians[0], [(1 - LEVEL) / 2, 1 - (1 - LEVEL) / 2])
+    return float(low), float(high)
+
+
+def median_ratio_interval(
+    left: Sequence[float], right: Sequence[float], *, seed: int = 0, draws: int = 2000
+) -> tuple[float, float] | None:
+    """Percentile bootstrap of median(right) / median(left), independent samples, seeded.
+
+    None below six samples on either side, or when ``left`` is not positive throughout.
+    """
+    if min(len(left), len(right)) < 6 or min(left) <= 0:
+        return None
+    random = np.random.default_rng(seed)
+    medians = [
+        np.median(random.choice(np.asarray(side, dtype=float), (draws, len(side))), axis=1)
+        for side in (left, right)
+    ]
+    low, high = np.quantile(medians[1] / medians[0], [(1 - LEVEL) / 2, 1 - (1 - LEVEL) / 2])
     return float(low), float(high)
 
 

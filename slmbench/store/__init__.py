@@ -9,8 +9,17 @@ from slmbench.store.read import (
     read_cell,
     read_items,
     read_store,
+    read_suites,
 )
-from slmbench.store.write import FinishedRun, replace_file, save_items, save_skips, seal, sweep
+from slmbench.store.write import (
+    FinishedRun,
+    replace_file,
+    save_items,
+    save_skips,
+    save_suite,
+    seal,
+    sweep,
+)
 
 __all__ = [
     "FinishedRun",
@@ -22,9 +31,11 @@ __all__ = [
     "read_cell",
     "read_items",
     "read_store",
+    "read_suites",
     "replace_file",
     "save_items",
     "save_skips",
+    "save_suite",
     "seal",
     "sweep",
 ]

@@ -16,6 +16,7 @@ PARTIAL = ".partial-"
 QUARANTINE = ".quarantine"
 ITEMS = ".items"
 SKIPS = ".skips"
+SUITES = ".suites"
 
 
 def cell_folder(root: Path, spec: RunSpec) -> Path:
@@ -31,3 +32,8 @@ def items_file(root: Path, digest: str) -> Path:
 def skips_file(root: Path, suite: str) -> Path:
     """What the last plan of this suite left out, and why."""
     return root / SKIPS / f"{suite}.json"
+
+
+def suite_file(root: Path, suite: str) -> Path:
+    """The suite as it was when it was last run into this folder."""
+    return root / SUITES / f"{suite}.json"

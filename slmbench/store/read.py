@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from slmbench.records import Environment, RunRecord, ScoreRow, SkipRecord, Status
 from slmbench.requests import ItemOutput, ItemSet
-from slmbench.spec import RunSpec
+from slmbench.spec import RunSpec, Suite
 from slmbench.store import layout
 from slmbench.store.migrations import upgraded
 
@@ -56,6 +56,8 @@ class StoreContents:
     """Sorted by suite, digest and run id (which begins with the time)."""
     quarantined: tuple[Quarantined, ...]
     skips: tuple[SkipRecord, ...]
+    suites: tuple[Suite, ...] = ()
+    """As they were when they were last run into this folder."""
 
 
 def read_store(root: Path) -> StoreContents:
@@ -71,7 +73,7 @@ def read_store(root: Path) -> StoreContents:
         else:
             bad.append(found)
     skips = tuple(s for path in sorted((root / layout.SKIPS).glob("*.json")) for s in _skips(path))
-    return StoreContents(tuple(runs), tuple(bad), skips)
+    return StoreContents(tuple(runs), tuple(bad), skips, read_suites(root))
 
 
 def read_cell(root: Path, spec: RunSpec) -> tuple[StoredRun, ...]:
@@ -94,6 +96,12 @@ def read_items(root: Path, digest: str) -> ItemSet:
     return ItemSet.model_validate_json(layout.items_file(root, digest).read_text("utf-8"))
 
 
+def read_suites(root: Path) -> tuple[Suite, ...]:
+    """The suites that were run into this folder, by name; those of another version are left out."""
+    found = (_suite(path) for path in sorted((root / layout.SUITES).glob("*.json")))
+    return tuple(suite for suite in found if suite is not None)
+
+
 def _read_run(folder: Path) -> StoredRun | Quarantined:
     try:
         spec = RunSpec.model_validate_json(_text(folder / layout.SPEC))
@@ -111,6 +119,13 @@ def _read_run(folder: Path) -> StoredRun | Quarantined:
 
 def _text(path: Path) -> str:
     return upgraded(path.read_text("utf-8"))
+
+
+def _suite(path: Path) -> Suite | None:
+    try:
+        return Suite.model_validate_json(path.read_text("utf-8"))
+    except ValueError:
+        return None
 
 
 def _skips(path: Path) -> tuple[SkipRecord, ...]:

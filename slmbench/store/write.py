@@ -15,7 +15,7 @@ from pydantic import BaseModel, TypeAdapter
 from slmbench.errors import DiskSpaceError
 from slmbench.records import Environment, RunRecord, ScoreRow, SkipRecord
 from slmbench.requests import ItemOutput, ItemSet
-from slmbench.spec import RunSpec, digest_of
+from slmbench.spec import RunSpec, Suite, digest_of
 from slmbench.store import layout
 
 _SKIPS = TypeAdapter(tuple[SkipRecord, ...])
@@ -72,6 +72,11 @@ def save_items(root: Path, items: ItemSet) -> str:
 def save_skips(root: Path, suite: str, skips: tuple[SkipRecord, ...]) -> None:
     """Replace what is known of the suite's left-out cells."""
     replace_file(layout.skips_file(root, suite), _SKIPS.dump_json(skips).decode())
+
+
+def save_suite(root: Path, suite: Suite) -> None:
+    """Replace what is known of the suite's declaration: margins and wording enter no digest."""
+    replace_file(layout.suite_file(root, suite.name), suite.model_dump_json(indent=1) + "\n")
 
 
 def replace_file(path: Path, text: str) -> None:

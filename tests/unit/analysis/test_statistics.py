@@ -120,12 +120,6 @@ def test_mde_table(psi: float, n: int, mde: float) -> None:
     assert s.mde_paired(psi, n) == pytest.approx(mde, abs=5e-4)
 
 
-def test_no_flips_leave_uncertainty() -> None:
-    low, high = s.paired_binary_interval(0, 0, 60)
-    assert low == pytest.approx(-high)
-    assert high == pytest.approx(1.96 * math.sqrt(2 / 62 / 62), abs=1e-3)
-
-
 def test_holm_by_hand() -> None:
     assert s.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx((0.03, 0.06, 0.06, 0.02))
     assert s.holm([]) == ()
