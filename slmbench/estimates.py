@@ -98,6 +98,9 @@ def _guess(spec: RunSpec) -> float:
     if isinstance(work, TaskSpec):
         item_s = pace.generated_item_s if work.chat_template else pace.scored_item_s
         return item_s * (work.items or _ALL_ITEMS)  # tasks share one start
+    if not work.timed:  # a text is read, and its every token is compared
+        read = sum(p.prompt_tokens + p.output_tokens for p in work.points) * work.repeats
+        return pace.start_s + read / pace.prefill_rate
     if work.window_s:
         idle_and_windows = 2 * work.idle_s + work.repeats * work.window_s
         return pace.start_s + len(work.points) * idle_and_windows

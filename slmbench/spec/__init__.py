@@ -2,7 +2,14 @@
 
 from slmbench.spec.base import Frozen, Grown, canonical_json, digest_of
 from slmbench.spec.recipe import Recipe
-from slmbench.spec.run import RunSpec, TaskSpec, VariantRef, WorkloadPoint, WorkloadSpec
+from slmbench.spec.run import (
+    Reference,
+    RunSpec,
+    TaskSpec,
+    VariantRef,
+    WorkloadPoint,
+    WorkloadSpec,
+)
 from slmbench.spec.suite import Scoring, SizeKnobs, Suite, SuiteTask, SuiteWorkload, Until
 from slmbench.spec.target import Target
 from slmbench.spec.variant import HubSource, ModelsFile, Source, Variant, WheelSource
@@ -13,6 +20,7 @@ __all__ = [
     "HubSource",
     "ModelsFile",
     "Recipe",
+    "Reference",
     "RunSpec",
     "Scoring",
     "SizeKnobs",

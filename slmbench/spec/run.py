@@ -66,8 +66,18 @@ class WorkloadPoint(Frozen):
         return f"pp{self.prompt_tokens}+tg{self.output_tokens}{batch}"
 
 
-class WorkloadSpec(Frozen):
-    """A synthetic load with its resolved grid and protocol."""
+class Reference(Frozen):
+    """Whom a variant is compared with, token by token."""
+
+    variant: VariantRef
+    target: Target
+    """Loads the reference; not always the target of the variant."""
+
+
+class WorkloadSpec(Grown):
+    """A synthetic load, or a text that is read out, with its resolved grid and protocol."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"text", "reference"})
 
     kind: Literal["workload"] = "workload"
     workload: Name
@@ -79,6 +89,15 @@ class WorkloadSpec(Frozen):
     window_s: float
     idle_s: float
     seed: int
+    text: str = ""
+    """SHA-256 of the text that is read out; empty: random tokens."""
+    reference: Reference | None = None
+    """Fidelity: the model whose predictions are the standard."""
+
+    @property
+    def timed(self) -> bool:
+        """Whether its speed, memory or energy is what is measured."""
+        return self.workload != "fidelity"
 
 
 class RunSpec(Frozen):
@@ -111,4 +130,6 @@ class RunSpec(Frozen):
     @property
     def label(self) -> str:
         """For people: ``accuracy/hellaswag · smollm2-q8_0 · llama_cpp-cpu``."""
-        return f"{self.suite}/{self.work_name} · {self.variant.name} · {self.target.name}"
+        label = f"{self.suite}/{self.work_name} · {self.variant.name} · {self.target.name}"
+        reference = None if isinstance(self.work, TaskSpec) else self.work.reference
+        return f"{label} (against {reference.variant.name})" if reference else label

@@ -16,6 +16,7 @@ WORKLOADS: dict[str, str] = {
     "latency": "TTFT, TPOT, ITL and rates over a grid of prompt and output lengths",
     "memory": "peak and resident memory per phase of a fresh process",
     "energy": "energy over windows of steady generation, idle observed before and after",
+    "fidelity": "next-token distributions on a text against the parent's: KL divergence and kin",
 }
 """Name and purpose of the workloads."""
 

@@ -23,6 +23,7 @@ TABLES = (
     columns.SAMPLE_COLUMNS,
     columns.ITEM_COLUMNS,
     columns.COMPARISON_COLUMNS,
+    columns.FIDELITY_COLUMNS,
 )
 REQUIRED = {
     *("run_id", "digest", "variant", "parent", "stage", "technique", "backend", "device"),
