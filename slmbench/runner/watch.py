@@ -42,8 +42,10 @@ class Watcher:
     def go_on(self, outputs: Sequence[ItemOutput]) -> bool:
         """Whether more items are to be asked; ``outputs`` are all answers so far, in order."""
         self._judge(outputs)
-        asked = len(outputs)
-        if not self.enough and asked in self.schedule.looks:
+        done = self.looks[-1].asked if self.looks else 0
+        for asked in self.schedule.looks:
+            if self.enough or not done < asked <= len(outputs):
+                continue
             pairs = [p for p in self._pairs[:asked] if p is not None]
             looked = look(self.schedule, asked, pairs)
             self.looks.append(looked.look)
@@ -52,8 +54,7 @@ class Watcher:
 
     def record(self, outputs: Sequence[ItemOutput]) -> AdaptiveStop:
         """What is to be kept when the cell has ended ok with these answers."""
-        if not self.looks or self.looks[-1].asked < len(outputs):
-            self.go_on(outputs)
+        self.go_on(outputs)
         return AdaptiveStop(
             parent_run=self.parent.run_id,
             asked=len(outputs),
