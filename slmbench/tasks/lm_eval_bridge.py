@@ -26,7 +26,6 @@ from lm_eval.api.task import ConfigurableTask
 from lm_eval.tasks._yaml_loader import load_yaml
 
 from slmbench.errors import MissingDataError, UsageError
-from slmbench.metrics import METRICS
 from slmbench.requests import (
     ChatMessage,
     GenerateRequest,
@@ -38,12 +37,11 @@ from slmbench.requests import (
 )
 from slmbench.spec import TaskSpec
 from slmbench.tasks.definitions import TaskDefinition, data_path, define
+from slmbench.tasks.refusals import refuse, refuse_task, scorer_of
 from slmbench.tasks.sampling import distinct, document_digest, draw, item_ids, named
-from slmbench.tasks.texts import joined_item, text_metrics
+from slmbench.tasks.texts import joined_item
 
 _SPLITS = ("training_split", "validation_split", "test_split", "fewshot_split")
-_NATIVE_METRICS = {"acc", "acc_norm", "acc_bytes", "acc_mutual_info", "f1", "mcc", "brier_score",
-                   "likelihood", "exact_match"}  # fmt: skip
 _MAX_GEN_TOKS = 256
 _LONGEST_CLUSTER = 64
 
@@ -93,10 +91,10 @@ def build_items(spec: TaskSpec, data: LocalData | None) -> ItemSet:
         MissingDataError: no data were given and lm-eval could not load any.
     """
     definition = define(spec.task)
-    _refuse(definition, spec)
+    refuse(definition, spec)
     with _quiet():
         task, source = _load(definition, data)
-        _refuse_task(task, spec)
+        refuse_task(task, spec)
         docs: list[Doc] = distinct(list(task.task_docs), definition.column("distinct"))
         ids = item_ids(docs)
         strata = [_stratum(task, doc, source.strata) for doc in docs]
@@ -104,7 +102,7 @@ def build_items(spec: TaskSpec, data: LocalData | None) -> ItemSet:
             chosen = named(spec.task, spec.item_ids, ids)
         else:
             chosen = draw(ids, strata, spec.items, spec.seed)
-        scorer = _scorer(definition)
+        scorer = scorer_of(definition)
         if scorer == "perplexity" and definition.text.joins:
             texts = [str(task.doc_to_target(docs[p])) for p in sorted(chosen)]
             items: tuple[Item, ...] = (joined_item(texts, definition.text),)
@@ -160,63 +158,6 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
         if not bars:
             datasets.enable_progress_bars()
-
-
-def _refuse(definition: TaskDefinition, spec: TaskSpec) -> None:
-    if definition.python:
-        raise UsageError(
-            f"task {spec.task!r} is defined by a Python class, which slmbench does not build yet",
-            hint="run it with lm-eval on slmbench.tasks.backend_lm.BackendLM",
-        )
-    if _scorer(definition) != "perplexity":
-        return
-    text_metrics(definition.text.protocol, definition.text.window)
-    if spec.chat_template or spec.num_fewshot:
-        raise UsageError(
-            f"task {spec.task!r} measures a text: it has no turns and no examples",
-            hint="leave out chat_template and num_fewshot",
-        )
-    if spec.item_ids is not None and definition.text.joins:
-        raise UsageError(
-            f"task {spec.task!r} joins its documents into one text, so it has no items to name",
-            hint="give the number of documents",
-        )
-
-
-def _refuse_task(task: Any, spec: TaskSpec) -> None:
-    config = task.config
-    if config.doc_to_image is not None or config.doc_to_audio is not None:
-        raise UsageError(f"task {spec.task!r} needs images or audio; slmbench measures text models")
-    if config.unsafe_code:
-        raise UsageError(f"task {spec.task!r} runs code that a model wrote; slmbench does not")
-    if spec.chat_template and config.gen_prefix:
-        raise UsageError(
-            f"task {spec.task!r} starts the model's answer (gen_prefix), which is not possible "
-            "through a chat template yet",
-            hint="set chat_template: false",
-        )
-    sampling = config.generation_kwargs or {}
-    if sampling.get("do_sample") and float(sampling.get("temperature", 1.0)) > 0:
-        raise UsageError(f"task {spec.task!r} samples its answers; slmbench decodes greedily")
-
-
-def _scorer(definition: TaskDefinition) -> str:
-    if definition.scorer is not None:
-        return definition.scorer
-    if definition.output_type == "loglikelihood_rolling":
-        return "perplexity"
-    plain = definition.output_type == "multiple_choice" and not definition.custom_results
-    if plain and set(definition.metrics) <= _NATIVE_METRICS:
-        return "multiple_choice"
-    defaults = {"loglikelihood": ("acc",), "generate_until": ("exact_match",)}
-    names = definition.metrics or defaults.get(definition.output_type, ())
-    if not set(names) & set(METRICS):
-        raise UsageError(
-            f"task {definition.name!r} is judged by {', '.join(names) or 'nothing'}, "
-            "which slmbench has no scorer for",
-            hint="add metadata.scorer to a copy of its YAML, or run it with lm-eval",
-        )
-    return "lm_eval"
 
 
 def _load(definition: TaskDefinition, data: LocalData | None) -> tuple[Any, _Source]:
@@ -294,15 +235,17 @@ class _Labels:
 
 
 def _item(task: Any, doc: Doc, spec: TaskSpec, labels: _Labels) -> Item:
-    requests = _requests(task, doc, spec, labels.item_id)
     is_choice = task.OUTPUT_TYPE == "multiple_choice"
+    gold = _gold(task, doc) if is_choice else None
+    unasked = is_choice and gold is None  # it could not be scored: its scorer says no_gold
+    requests = () if unasked else _requests(task, doc, spec, labels.item_id)
     choices = tuple(str(c) for c in task.doc_to_choice(doc)) if is_choice else ()
     return Item(
         item_id=labels.item_id,
         cluster=_cluster(doc, labels),
         stratum=labels.stratum,
         requests=requests[: len(choices)] if is_choice else requests,
-        gold=_gold(task, doc) if is_choice else None,
+        gold=gold,
         choices=choices,
         target=_target(task, doc, labels.scorer),
         group=str(doc[labels.source.group]) if labels.source.group else "",
@@ -355,8 +298,11 @@ def _fewshot_seed(seed: int, item_id: str) -> int:
 
 def _gold(task: Any, doc: Doc) -> int | None:
     """Index of the right choice; None when the data name none that exists."""
-    gold = task.doc_to_text(doc) if task.multiple_input else task.doc_to_target(doc)
     choices = task.doc_to_choice(doc)
+    try:
+        gold = task.doc_to_text(doc) if task.multiple_input else task.doc_to_target(doc)
+    except ValueError:  # the YAML looks the label up in a list that does not have it
+        return None
     if isinstance(gold, list):
         if len(gold) != 1:
             raise UsageError(f"task {task.config.task!r} has items with {len(gold)} right answers")

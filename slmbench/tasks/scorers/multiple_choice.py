@@ -42,10 +42,10 @@ def _values(answered: Answered) -> Values:
     item = answered.item
     if any(not choice.strip() for choice in item.choices):
         raise UnscorableError("empty_continuation")
-    logprobs = answered.logprobs()
     gold = item.gold
-    if gold is None or not 0 <= gold < len(logprobs):
+    if gold is None or not 0 <= gold < len(item.requests):
         raise UnscorableError("no_gold")
+    logprobs = answered.logprobs()
     others = [value for index, value in enumerate(logprobs) if index != gold]
     characters = [len(choice) for choice in item.choices]
     octets = [len(choice.encode()) for choice in item.choices]

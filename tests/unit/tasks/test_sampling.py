@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slmbench.tasks.sampling import document_digest, draw, item_ids
+from slmbench.errors import UsageError
+from slmbench.tasks.sampling import distinct, document_digest, draw, item_ids, named
 
 IDS = [f"i{n}" for n in range(100)]
 STRATA = ["a"] * 60 + ["b"] * 30 + ["c"] * 10
@@ -79,3 +80,30 @@ def test_every_item_is_equally_likely() -> None:
         by_stratum[STRATA[position]] += count
     assert by_stratum["a"] / 60 == pytest.approx(40, rel=0.1)
     assert by_stratum["c"] / 10 == pytest.approx(40, rel=0.2)
+
+
+def test_named_items_come_in_the_order_in_which_they_are_named() -> None:
+    assert named("t", ["i7", "i3", "i99"], IDS) == [7, 3, 99]
+
+
+def test_an_unknown_name_is_told_with_what_there_is() -> None:
+    with pytest.raises(UsageError) as caught:
+        named("arc", ["i7", "q1", "q2", "q3", "q4"], IDS)
+    assert caught.value.message == (
+        "task 'arc' has no item 'q1', 'q2', 'q3' and 1 more: it has 100 items, such as 'i0', 'i1'"
+    )
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("wanted", "why"), [(["i1", "i2", "i1"], "named twice: 'i1'"), ([], "names no item")]
+)
+def test_duplicates_and_nothing_are_refused(wanted: list[str], why: str) -> None:
+    with pytest.raises(UsageError, match=why):
+        named("arc", wanted, IDS)
+
+
+def test_distinct_keeps_the_first_of_equal_documents_in_order() -> None:
+    docs = [{"t": "a", "n": 1}, {"t": "b", "n": 2}, {"t": "a", "n": 3}]
+    assert distinct(docs, "t") == docs[:2]
+    assert distinct(docs, "") == docs

@@ -117,11 +117,63 @@ def test_missing_answer_and_missing_gold_are_counted() -> None:
     assert {row.failure for row in no_gold} == {"no_gold"}
 
 
-def test_empty_choice_has_no_normalised_score_but_an_acc() -> None:
-    found = judged("multiple_choice", choice_item(("", "b"), gold=1), ll(-3.0), ll(-2.0))
+@pytest.mark.parametrize("empty", ["", " "])
+def test_an_empty_choice_fails_closed(empty: str) -> None:
+    """Also where a backend gave it a number: log p of nothing is 0, the best there is."""
+    found = judged("multiple_choice", choice_item((empty, "b"), gold=1), ll(0.0), ll(-2.0))
+    assert {(row.value, row.failure) for row in found} == {(None, "empty_continuation")}
+
+
+def test_choices_without_text_have_no_normalised_score_but_an_acc() -> None:
+    item = choice_item(("a", "b"), gold=1).model_copy(update={"choices": ()})
+    found = judged("multiple_choice", item, ll(-3.0), ll(-2.0))
     assert values(found)["acc"] == 1.0
     assert values(found)["acc_norm"] is None
     assert next(r.failure for r in found if r.metric == "acc_norm") == "not_applicable"
+
+
+@pytest.mark.parametrize("gold", [None, -1, 2])
+def test_a_gold_index_out_of_range_is_counted_and_never_scored(gold: int | None) -> None:
+    found = judged("multiple_choice", choice_item(("a", "b"), gold=gold), ll(-1.0), ll(-2.0))
+    assert {(row.value, row.failure) for row in found} == {(None, "no_gold")}
+
+
+def test_probabilities_of_the_choices_by_hand() -> None:
+    item = choice_item(("a", "bb", "ccc"), gold=1)
+    found = values(judged("multiple_choice", item, *(ll(math.log(p)) for p in (0.1, 0.06, 0.04))))
+    # softmax over the choices: 0.5, 0.3, 0.2; lengths play no part
+    assert found["brier"] == pytest.approx(0.5**2 + (0.3 - 1) ** 2 + 0.2**2)
+    assert found["choice_nll"] == pytest.approx(-math.log(0.3))
+    assert found["confidence"] == pytest.approx(0.5)
+
+
+def test_probabilities_where_every_likelihood_underflows() -> None:
+    item = choice_item(("a", "b"), gold=1)
+    found = values(judged("multiple_choice", item, ll(-1000.0), ll(-5000.0)))
+    assert (found["brier"], found["choice_nll"], found["confidence"]) == (2.0, 4000.0, 1.0)
+    tie = values(judged("multiple_choice", item, ll(-800.0), ll(-800.0)))
+    assert (tie["brier"], tie["confidence"]) == (0.5, 0.5)
+    assert tie["choice_nll"] == pytest.approx(math.log(2))
+
+
+def test_a_dead_model_gets_chance_wherever_gold_is() -> None:
+    """Constant answers on data whose gold is always first: argmax would make this 100 %."""
+    items = [
+        choice_item(("aa", "bb", "cc", "dd"), gold=0).model_copy(update={"item_id": f"i{n}"})
+        for n in range(8)
+    ]
+    answers = [ItemOutput(item_id=i.item_id, outputs=(ll(-2.0),) * 4) for i in items]
+    rows = score(item_set("multiple_choice", *items), answers)
+    for metric in ("acc", "acc_norm", "acc_bytes", "confidence"):
+        assert {r.value for r in rows if r.metric == metric} == {0.25}
+
+
+def test_straddling_requests_are_counted() -> None:
+    crossed = ll(-1.0).model_copy(update={"straddle": True})
+    item = choice_item(("a", "b", "c", "d"))
+    rows = judged("multiple_choice", item, crossed, ll(-2.0), ll(-2.0), ll(-2.0))
+    assert values(rows)["straddle_rate"] == 0.25
+    assert values(judged("multiple_choice", item, *[ll(-2.0)] * 4))["straddle_rate"] == 0.0
 
 
 def test_bits_per_byte_of_a_shared_continuation() -> None:
@@ -149,12 +201,12 @@ def test_context_faithful_is_per_character() -> None:
     item = choice_item(("Rome", "Copenhagen", "Bonn"), group="capital")
     # -4/4 = -1, -8/10 = -0.8, -8/4 = -2: knowledge wins although its sum is lower
     rows = judged("context_faithful", item, ll(-4.0), ll(-8.0), ll(-8.0))
-    assert values(rows) == {"context_faithful": 0.0, "parametric_rate": 1.0}
+    assert values(rows) == {"context_faithful": 0.0, "parametric_rate": 1.0, "straddle_rate": 0.0}
     assert {row.group for row in rows} == {"capital"}
     follows = judged("context_faithful", item, ll(-4.0), ll(-20.0), ll(-8.0))
-    assert values(follows) == {"context_faithful": 1.0, "parametric_rate": 0.0}
+    assert values(follows) == values(rows) | {"context_faithful": 1.0, "parametric_rate": 0.0}
     other = judged("context_faithful", item, ll(-4.0), ll(-20.0), ll(-1.0))
-    assert values(other) == {"context_faithful": 0.0, "parametric_rate": 0.0}
+    assert values(other) == values(rows) | {"context_faithful": 0.0, "parametric_rate": 0.0}
 
 
 def test_context_faithful_dead_model_gets_chance() -> None:
@@ -163,6 +215,7 @@ def test_context_faithful_dead_model_gets_chance() -> None:
     assert found == {
         "context_faithful": pytest.approx(1 / 3),
         "parametric_rate": pytest.approx(1 / 3),
+        "straddle_rate": 0.0,
     }
 
 

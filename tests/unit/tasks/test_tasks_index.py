@@ -10,8 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from slmbench.data.catalogue import by_hub
 from slmbench.errors import MissingEngineError, UnknownNameError, UsageError
+from slmbench.locations import suites_dir
 from slmbench.tasks import definitions, index
+from slmbench.tasks.texts import TextRule
 
 
 @pytest.fixture
@@ -57,7 +60,8 @@ def test_tasks_are_found_and_groups_are_not(root: Path) -> None:
 def test_own_tasks_are_listed_with_and_without_lm_eval(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own = ["slm_counterfactual_context", "slm_nonexistent", "slm_occupation_pronoun"]
+    own = sorted(path.stem for path in (suites_dir() / "tasks").glob("*.yaml"))
+    assert {"slm_nonexistent", "slm_text_boolq_rolling"} < set(own)
     assert names("slmbench") == own
     monkeypatch.setattr(index, "find_spec", lambda _: None)
     index._table.cache_clear()
@@ -130,3 +134,30 @@ def test_own_definition_names_scorer_columns_and_data() -> None:
         "occupation",
     ]
     assert definitions.data_path(task).is_file()
+
+
+def test_own_text_tasks_name_their_protocol_and_a_data_set_of_the_catalogue() -> None:
+    rules = {}
+    for name in ("rolling", "gptq_2048", "llama_cpp_512"):
+        task = definitions.define(f"slm_text_boolq_{name}")
+        assert (task.scorer, task.data_file) == ("perplexity", None)
+        assert task.dataset is not None
+        assert by_hub(*task.dataset) is not None
+        assert task.column("distinct") == "passage"
+        rules[name] = task.text
+    assert rules == {
+        "rolling": TextRule(),
+        "gptq_2048": TextRule("gptq", 2048),
+        "llama_cpp_512": TextRule("llama.cpp", 512),
+    }
+    assert not rules["rolling"].joins
+    assert rules["gptq_2048"].joins
+    raw = definitions.define("slm_wikitext2_llama_cpp_512")
+    assert (raw.text.joiner, raw.dataset) == ("", ("Salesforce/wikitext", "wikitext-2-raw-v1"))
+
+
+def test_an_unknown_protocol_is_refused(root: Path) -> None:
+    (root / "one" / "copy.yaml").unlink()
+    (root / "one" / "one.yaml").write_text("task: one\nmetadata: {protocol: strided}\n")
+    with pytest.raises(UsageError, match=r"'strided'(.|\n)*one of: rolling, gptq, llama.cpp"):
+        definitions.define("one")
