@@ -32,6 +32,7 @@ from slmbench.spec import (
 )
 from slmbench.spec.identity import recipe_digest, source_digest
 from slmbench.spec.suite import Size
+from slmbench.tasks.fidelity import FIDELITY, Pairing, text_digest
 from slmbench.tasks.workloads import WORKLOADS
 
 _TIMEOUT_S = 1800.0
@@ -80,6 +81,7 @@ def make_plan(
     capabilities = {t.name: _capabilities(t.backend) for t in targets}
     cells: list[Cell] = []
     skips: list[SkipRecord] = []
+    pairing = _pairing(models, refs, variants, targets)
     for variant in variants:
         for target in targets:
             reason = _obstacle(variant, target, capabilities[target.name])
@@ -91,7 +93,11 @@ def make_plan(
                     else:
                         spec = _cell(suite, selection.size, refs[variant.name], target, work,
                                      definitions)  # fmt: skip
-                        cells.append(Cell(spec, variant))
+                        paired = _paired(spec, pairing)
+                        cells += [Cell(p, variant) for p in paired]
+                        if not paired:
+                            why = pairing.why_none(spec.variant)
+                            skips.append(_skip(suite, variant, target, work, why))
     if not cells:
         raise UsageError(
             "nothing to run: no chosen variant can be loaded by a chosen target",
@@ -155,6 +161,33 @@ def _capabilities(backend: str) -> Capabilities:
 
 def _obstacle(variant: Variant, target: Target, can: Capabilities) -> str:
     if variant.format not in can.formats:
+def _pairing(
+    models: ModelsFile,
+    refs: Mapping[str, VariantRef],
+    variants: Sequence[Variant],
+    targets: Sequence[Target],
+) -> Pairing:
+    formats = {v.name: v for v in models.variants}
+
+    def loads(ref: VariantRef, target: Target) -> bool:
+        return not _obstacle(formats[ref.name], target, _capabilities(target.backend))
+
+    chosen = frozenset(v.name for v in variants)
+    resolved = tuple(resolve_target(t) for t in targets)
+    return Pairing(models, refs, chosen, resolved, loads, resolve_target)
+
+
+def _paired(spec: RunSpec, pairing: Pairing) -> tuple[RunSpec, ...]:
+    """The cell itself; for fidelity one per reference, and none without one."""
+    work = spec.work
+    if not isinstance(work, WorkloadSpec) or work.workload != FIDELITY:
+        return (spec,)
+    return tuple(
+        spec.model_copy(update={"work": work.model_copy(update={"reference": reference})})
+        for reference in pairing.of(spec.variant, spec.target)
+    )
+
+
         return f"{target.backend} does not load the format {variant.format!r}"
     if target.device.partition(":")[0] not in can.devices:
         return f"{target.backend} does not run on {target.device!r}"
@@ -225,6 +258,11 @@ def _workload(suite: Suite, work: SuiteWorkload, knobs: SizeKnobs) -> WorkloadSp
         )
     return WorkloadSpec(
         workload=work.workload,
+    if work.workload == FIDELITY and len(knobs.prompt_tokens) * len(knobs.output_tokens) > 1:
+        raise UsageError(
+            f"suite {suite.name}: fidelity takes one number of prompt_tokens and of output_tokens",
+            hint="the context of a window and what is scored in it; `repeats` is their count",
+        )
         points=tuple(
             WorkloadPoint(prompt_tokens=p, output_tokens=o)
             for p in knobs.prompt_tokens
@@ -238,6 +276,7 @@ def _workload(suite: Suite, work: SuiteWorkload, knobs: SizeKnobs) -> WorkloadSp
         seed=suite.seed,
     )
 
+        text=text_digest() if work.workload == FIDELITY else "",
 
 def _chosen(kind: str, names: Sequence[str], known: Mapping[str, T]) -> list[T]:
     for name in names:

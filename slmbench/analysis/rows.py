@@ -30,6 +30,7 @@ HEADLINE: Mapping[str, str] = {
     "latency": "tpot",
     "memory": "peak_memory",
     "energy": "energy_per_token",
+    "fidelity": "kld",
 }
 """The metric that stands for each workload."""
 PERPLEXITY_OF: Mapping[str, str] = {
@@ -43,6 +44,8 @@ DISTANCE_OF: Mapping[str, str] = {"stereotype_distance": "stereotype_preference"
 JUDGED_OF: Mapping[str, str] = {**DISTANCE_OF, **PERPLEXITY_OF}
 """Derived metric -> the judged one that it is made of, and that pairs are compared in."""
 _COSTS = frozenset({"s", "tok/s", "bytes", "J", "W", "J/token", "gCO2e"})
+BY_WINDOW = frozenset({"kld", "top1_agreement", "logprob_true_delta", "prob_true_delta"})
+"""Metrics with a sample per token: the tokens of a phase (a window of text) are one cluster."""
 _NOT_THE_LOAD = frozenset({"warm_up", "idle_before", "idle_after"})
 """Phases whose readings never stand for a workload."""
 _KEPT_WHEN_SIMULATED = frozenset({"artefact_size"})
@@ -134,13 +137,15 @@ def metric_rows(
     record, primary = run.record, primary_metric(run)
     if record.status is not Status.OK:
         return (_nothing(run, primary, record.reason),)
-    rows = list(_measured_rows(run, primary))
-    if isinstance(run.spec.work, TaskSpec):
+    work = run.spec.work
+    is_text = not isinstance(work, TaskSpec) and not work.timed  # a distance stands for nothing
+    rows = list(_measured_rows(run, "" if is_text else primary))
+    if isinstance(work, TaskSpec):
         rows += _judged_rows(run, judged or {}, chance_of)
         if not any(r.primary for r in rows):
             why = "its scores cannot be read" if judged is None else f"no scores of {primary}"
             rows.append(_nothing(run, primary, f"{why}: score the run again"))
-    elif not any(r.primary for r in rows):
+    elif not is_text and not any(r.primary for r in rows):
         rows.append(_nothing(run, primary, f"no meter gave {primary}"))
     return tuple(rows)
 
@@ -224,6 +229,8 @@ class _Reading:
 
 def _readings(run: StoredRun) -> Iterator[_Reading]:
     grouped: dict[tuple[str, ...], list[tuple[PhaseRecord, Measurement]]] = {}
+    clusters: tuple[str, ...]
+    """The phase that each sample is from."""
     for phase in run.record.phases:
         for m in phase.measurements:
             why = m.reason if m.provenance is Provenance.UNAVAILABLE else ""
@@ -232,10 +239,11 @@ def _readings(run: StoredRun) -> Iterator[_Reading]:
     for found in grouped.values():
         samples = tuple(s for _, m in found for s in m.samples)
         seen = tuple(o for phase, _ in found for o in phase.observations)
-        yield _Reading(found[0][0].phase, found[0][1], samples, seen)
+        yield _Reading(found[0][0].phase, found[0][1], samples, clusters, seen)
 
 
 def _measured_rows(run: StoredRun, primary: str) -> Iterator[MetricRow]:
+        clusters = tuple(str(i) for i, (_, m) in enumerate(found) for _ in m.samples)
     simulated = run.record.model is not None and run.record.model.kernel == "simulated"
     for reading in _readings(run):
         first = reading.first
@@ -260,7 +268,8 @@ def _measured_rows(run: StoredRun, primary: str) -> Iterator[MetricRow]:
         elif not reading.samples:
             yield base
         else:
-            estimate = aggregate(declared, reading.samples)
+            clusters = reading.clusters if first.metric in BY_WINDOW else None
+            estimate = aggregate(declared, reading.samples, clusters)
             flags = _reading_flags(declared, reading)
             yield replace(base, estimate=estimate, provenance=first.provenance, flags=flags)
 
@@ -277,11 +286,17 @@ def _reading_flags(declared: Metric | None, reading: _Reading) -> tuple[Flag, ..
     return tuple(dict.fromkeys(flags))
 
 
-def aggregate(declared: Metric | None, samples: tuple[float, ...]) -> Estimate:
-    """What the metrics table says to make of raw readings; unknown metrics get their median."""
+def aggregate(
+    declared: Metric | None, samples: tuple[float, ...], clusters: tuple[str, ...] | None = None
+) -> Estimate:
+    """What the metrics table says to make of raw readings; unknown metrics get their median.
+
+    ``clusters``: samples of one cluster are not independent (means only).
+    """
     how = declared.aggregate if declared else "median"
     if how == "mean":
-        return mean_estimate(samples)
+        bounded = declared is not None and declared.name == "top1_agreement"
+        return mean_estimate(samples, clusters, bounded=bounded)
     if how == "max":
         return Estimate(max(samples), len(samples), method="maximum: no interval")
     if how == "sum":

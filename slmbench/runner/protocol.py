@@ -20,6 +20,10 @@ class CellJob(Frozen):
 
 
 class WorkerJob(Frozen):
+    look_every: int | None = Field(default=None, ge=1)
+    """Pause after so many items and ask whether to go on; null: answer all of them."""
+    scratch: str | None = None
+    """Fidelity: folder of the parent's log-probabilities, to be written or read."""
     """All that one worker is to do: cells of the same variant and target."""
 
     artefact: str

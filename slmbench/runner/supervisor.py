@@ -170,7 +170,8 @@ def worker_env(spec: RunSpec) -> Mapping[str, str]:
     time. Workloads are timed with the engine's own waiting.
     """
     threads = str(spec.target.threads or 1)
-    waiting = {} if isinstance(spec.work, WorkloadSpec) else {"OMP_WAIT_POLICY": "PASSIVE"}
+    timed = isinstance(spec.work, WorkloadSpec) and spec.work.timed
+    waiting = {} if timed else {"OMP_WAIT_POLICY": "PASSIVE"}
     return {
         **waiting,
         "OMP_NUM_THREADS": threads,

@@ -99,7 +99,7 @@ def _load(job: WorkerJob, target: Target) -> LoadedModel:
         begin = time.perf_counter_ns()
         info = backend.load(request)
         seconds = (time.perf_counter_ns() - begin) * 1e-9
-        if isinstance(work, WorkloadSpec):  # tasks share a load that nobody asked to time
+        if isinstance(work, WorkloadSpec) and work.timed:  # quality: nobody asked to time it
             phase.add(_load_time(seconds))
     return LoadedModel(backend, info, (*phases, phase.finished()))
 
@@ -107,6 +107,16 @@ def _load(job: WorkerJob, target: Target) -> LoadedModel:
 def _load_time(seconds: float) -> Measurement:
     return Measurement(
         metric="load_time",
+def _read_text(cell: CellJob, model: LoadedModel, send: Send) -> None:
+    from slmbench.runner.fidelity import Reading, run_fidelity  # numpy is not a worker's own
+
+    assert cell.scratch is not None
+    reading = Reading(model.backend, cell.spec, Path(cell.scratch), lambda: send(StepDone()))
+    send(CellStarted(digest=cell.spec.digest, steps=reading.work.repeats))
+    for record in run_fidelity(reading):
+        send(PhaseDone(phase=record))
+
+
         samples=(seconds,),
         provenance=Provenance.MEASURED,
         method="counter",
@@ -119,6 +129,9 @@ def _run_cell(cell: CellJob, model: LoadedModel, send: Send) -> None:
     if isinstance(work, WorkloadSpec):
         if model.info.kernel == "simulated":
             raise BackendError(
+    if isinstance(work, WorkloadSpec) and not work.timed:
+        _read_text(cell, model, send)
+        return
                 Status.UNSUPPORTED,
                 "this variant runs on simulated kernels: its speed and memory say nothing",
             )
