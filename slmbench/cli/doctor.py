@@ -49,7 +49,14 @@ class Check:
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    """Print every check; exit 5 when an installed engine or something basic fails."""
+    """Print every check; exit 5 when an installed engine or something basic fails.
+
+    With ``--gates`` the gates instead, exit 4 when one fails.
+    """
+    if arguments.gates:
+        from slmbench.cli import gates
+
+        return gates.execute(arguments)
     checks = []
     for check in _all_checks(offline=arguments.offline):
         checks.append(check)

@@ -96,7 +96,20 @@ def _add_reading(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     show = _command(commands, "show", "show", "the numbers of a results folder, a row each")
     show.add_argument("run", nargs="?", help="only this run id, digest or variant")
     show.add_argument("--results", default="results", help="results folder (default: results)")
+    show.add_argument(
+        "--ids", action="store_true", help="the items that were asked, as `items:` of a suite"
+    )
     _format(show)
+    rescore = _command(
+        commands, "rescore", "rescore", "judge kept answers again with today's scorers; no model"
+    )
+    rescore.add_argument(
+        "results", nargs="?", default="results", help="results folder (default: results)"
+    )
+    rescore.add_argument(
+        "--check", action="store_true", help="write nothing; exit 4 when a score would differ"
+    )
+    _format(rescore)
     compare = _command(
         commands, "compare", "compare", "paired differences of every variant against its parent"
     )
@@ -123,6 +136,15 @@ def _add_looking(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         commands, "doctor", "doctor", "check engines, CPU, meters and data, and say how to fix"
     )
     doctor.add_argument("--offline", action="store_true", help="do not fetch the small test model")
+    doctor.add_argument(
+        "--gates", action="store_true",
+        help="check instead whether numbers of a models file's variants can be trusted",
+    )  # fmt: skip
+    doctor.add_argument("--models", default="demo", help="with --gates: models file or name")
+    doctor.add_argument(
+        "--variant", action="append", default=[], help="with --gates: only this one (repeatable)"
+    )
+    doctor.add_argument("--results", default="results", help="with --gates: results folder")
     _format(doctor)
 
 

@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from slmbench.analysis import MEANINGS, FlagMeaning, Results, compare_to_parents
 from slmbench.analysis.compare import Refused
+from slmbench.analysis.gates import gates_passed
 from slmbench.metrics import METRICS
 from slmbench.report.cells import Cell, arrow, arrow_words, cell_of
 from slmbench.report.deltas import DeltaTable, delta_table
@@ -31,6 +32,7 @@ from slmbench.report.sections import (
     unavailable,
 )
 from slmbench.store import replace_file
+from slmbench.store.gates import GateRecord, read_gates
 
 TEMPLATES = Path(__file__).parent / "templates"
 PARETO_COSTS = ("tpot", "peak_memory", "energy_per_token")
@@ -55,6 +57,7 @@ class Page:
     span: str
     """First and last day of the runs, UTC."""
     rows: tuple[LeaderboardRow, ...]
+    gate_records: tuple[GateRecord, ...]
     variants: int
     targets: tuple[str, ...]
     sizes: tuple[str, ...]
@@ -75,6 +78,17 @@ class Page:
     machines: tuple[Machine, ...]
     flags: tuple[FlagMeaning, ...]
     """Those that occur on this page."""
+
+    @property
+    def gate_words(self) -> str:
+        """What the gates are, for a tooltip."""
+        titles = {record.gate: record.title for record in self.gate_records}
+        told = "; ".join(f"{gate} {title}" for gate, title in sorted(titles.items()))
+        return f"{told}. ✓ passed, ✗ failed, – does not apply"
+
+    def gates(self, row: LeaderboardRow) -> str:
+        """Which gates the row's variant has passed on its backend; empty when none was run."""
+        return gates_passed(self.gate_records, row.system.digest, row.system.backend)
 
     @property
     def cells_missing(self) -> int:
@@ -133,6 +147,7 @@ def make_page(results: Results, title: str) -> Page:
         source=results.root.name,
         span=" to ".join(dict.fromkeys([days[0], days[-1]])) if days else "no runs",
         rows=rows,
+        gate_records=read_gates(results.root),
         variants=len({r.system.variant for r in rows}),
         targets=tuple(sorted({r.system.target for r in rows})),
         sizes=tuple(sorted({r.system.size for r in rows})),

@@ -1,0 +1,112 @@
+"""G4: a model that knows nothing scores chance, or is an error; never more.
+
+Three fakes go through the real path (worker, scorer): one whose numbers are NaN, one that finds
+all tokens equally likely, one that answers by hash. A scorer with ``argmax`` over NaN or over
+ties gives index 0, and on data whose right answer is always the first (TruthfulQA MC1) a dead
+model would score 100 %.
+
+A rate with a chance level must contain it in its interval; a rate without one (exact match,
+abstention) must lie near 0; NaN must leave no score at all.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from slmbench.analysis.chance import chance_level
+from slmbench.gates.result import GateResult, judged
+from slmbench.metrics import METRICS
+from slmbench.records import ScoreRow, Status
+from slmbench.requests import ItemSet, LoglikelihoodRequest
+from slmbench.store.gates import GateNumber
+from slmbench.tasks.scorers.answers import winner_share
+
+GATE = "G4"
+Mode = Literal["nan", "constant", "random"]
+MODES: tuple[Mode, ...] = ("nan", "constant", "random")
+Z = 3.29
+"""Normal quantile of a two-sided 99.9 % interval: the fakes are fixed, a false alarm would stay."""
+_NEAR_ZERO = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Sentinel:
+    """What one fake got on one task."""
+
+    task: str
+    mode: Mode
+    status: Status
+    primary: str
+    """The metric that stands for the task."""
+    values: tuple[float, ...]
+    """Of the primary metric, one per scored item."""
+    expected: tuple[float, ...]
+    """Chance, where the metric has a level, and what choosing by length alone gives: a model to
+    which all tokens are alike finds the shortest answer most likely."""
+
+
+def sentinel_of(
+    items: ItemSet, primary: str, mode: Mode, status: Status, rows: Sequence[ScoreRow]
+) -> Sentinel:
+    """Collect the primary metric's values."""
+    values = tuple(r.value for r in rows if r.metric == primary and r.value is not None)
+    chance = chance_level(primary, items.items)
+    expected: tuple[float, ...] = () if chance is None else (chance,)
+    if chance is not None and mode == "constant" and primary == "acc":
+        expected += (_shortest(items),)
+    return Sentinel(items.task, mode, status, primary, values, expected)
+
+
+def _shortest(items: ItemSet) -> float:
+    """Accuracy of always taking the continuation with the fewest bytes, ties shared."""
+    shares = []
+    for item in items.items:
+        asked = [r for r in item.requests if isinstance(r, LoglikelihoodRequest)]
+        sizes = [-len(r.continuation.encode()) for r in asked]
+        if item.gold is not None and item.gold < len(sizes):
+            shares.append(winner_share(sizes, item.gold))
+    return math.fsum(shares) / len(shares) if shares else 0.0
+
+
+def judge_sentinels(found: Sequence[Sentinel], skipped: Sequence[str] = ()) -> GateResult:
+    """Every sentinel must have been caught; ``skipped`` tasks (no data here) are listed."""
+    faults = [fault for one in found if (fault := fault_of(one))]
+    numbers = (
+        GateNumber(name="tasks", value=len({one.task for one in found}), at_least=1),
+        GateNumber(name="sentinels with a score", value=len(faults), at_most=0),
+    )
+    details = (*faults, *(f"not tried: {name}" for name in skipped))
+    return judged(GATE, numbers, f"{len(found)} sentinel runs", details)
+
+
+def fault_of(one: Sentinel) -> str:
+    """Why this sentinel's score is one that it should not have; empty when all is well."""
+    where = f"{one.task}, {one.mode} model"
+    scored = one.status is Status.OK and bool(one.values)
+    if one.mode == "nan":
+        return f"{where}: {len(one.values)} items have a score" if scored else ""
+    if not scored:
+        return ""
+    metric = METRICS.get(one.primary)
+    if metric is None or metric.unit != "fraction":
+        return ""
+    low, high = interval(one.values)
+    mean = math.fsum(one.values) / len(one.values)
+    said = f"{where}: {one.primary} is {mean:.3f} ({low:.3f} to {high:.3f})"
+    if one.expected:
+        near = any(low <= value <= high for value in one.expected)
+        return "" if near else f"{said}, expected {' or '.join(f'{e:.3f}' for e in one.expected)}"
+    knows = metric.direction == "higher" and metric.ideal is None and low > _NEAR_ZERO
+    return f"{said}, expected nothing" if knows else ""
+
+
+def interval(values: Sequence[float]) -> tuple[float, float]:
+    """99.9 % Wilson score interval of a mean of values between 0 and 1 (Wilson 1927)."""
+    n = len(values)
+    mean, z2 = math.fsum(values) / n, Z * Z
+    centre = (mean + z2 / (2 * n)) / (1 + z2 / n)
+    half = Z / (1 + z2 / n) * math.sqrt(mean * (1 - mean) / n + z2 / (4 * n * n))
+    return centre - half, centre + half
