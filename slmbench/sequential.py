@@ -82,7 +82,7 @@ def look(schedule: Schedule, asked: int, pairs: Sequence[Pair]) -> Looked:
     the half-width, or if nothing is left to ask; otherwise its interval is the wider one of an
     early look.
     """
-    spread = _spread(pairs)
+    spread = spread_of(pairs)
     last = schedule.error_rate(last=True)
     if spread is None:
         return Looked(Look(asked=asked, pairs=len(pairs)), enough=False)
@@ -123,6 +123,18 @@ def _looks(schedule: Schedule, pairs: Sequence[Pair | None]) -> Iterator[Look]:
             return
 
 
+def replay_at(
+    schedule: Schedule, places: Sequence[int], pairs: Sequence[Pair | None]
+) -> tuple[Look, ...]:
+    """Early looks after so many items, whatever they show: none of them ends anything."""
+    never = Schedule(schedule.until.model_copy(update={"halfwidth": 1e-9}), schedule.available)
+    return tuple(
+        look(never, asked, [p for p in pairs[:asked] if p is not None]).look
+        for asked in places
+        if asked < schedule.available
+    )
+
+
 def adjusted_p(looks: Sequence[Look]) -> float | None:
     """Two-sided p of "no difference" over all looks; None when none could be judged.
 
@@ -132,13 +144,17 @@ def adjusted_p(looks: Sequence[Look]) -> float | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Spread:
-    """Mean of the pairs and its standard error; all but ``estimate`` with the imagined items."""
+class Spread:
+    """Mean of the pairs and its standard error."""
 
     estimate: float
+    """Mean difference."""
     centre: float
+    """The same with the imagined items, the middle of all intervals."""
     se: float
+    """Standard error of ``centre``, clustered, imagined items included."""
     groups: int
+    """Clusters."""
 
     def halfwidth(self, rate: float) -> float:
         """Half the width of an interval with this two-sided error rate."""
@@ -153,8 +169,8 @@ class _Spread:
         return 2 * float(stdtr(self.groups - 1, -abs(self.centre) / self.se))
 
 
-def _spread(pairs: Sequence[Pair]) -> _Spread | None:
-    """None below two clusters.
+def spread_of(pairs: Sequence[Pair]) -> Spread | None:
+    """Mean and standard error of these pairs; None below two clusters.
 
     SE of a mean over clusters: sqrt(G / (G - 1) · Σ_g (Σ_i (d_gi - mean))²) / n; where every item
     is its own cluster that is the ordinary one. An imagined item is a cluster of the mean size.
@@ -173,4 +189,4 @@ def _spread(pairs: Sequence[Pair]) -> _Spread | None:
     squares = math.fsum((sums[name] - sizes[name] * centre) ** 2 for name in sums)
     squares += IMAGINED * size * size * ((1 - centre) ** 2 + (1 + centre) ** 2)
     se = math.sqrt(squares * groups / (groups - 1)) / weight
-    return _Spread(total / n, centre, se, groups)
+    return Spread(total / n, centre, se, groups)

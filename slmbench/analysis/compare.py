@@ -30,6 +30,7 @@ from slmbench.analysis.results import Results
 from slmbench.analysis.rows import JUDGED_OF, Judged, MetricRow
 from slmbench.analysis.stability import Flag, joined
 from slmbench.analysis.statistics import holm
+from slmbench.analysis.stopped import after_looks, looks_of
 from slmbench.errors import IncomparableRunsError, UsageError
 from slmbench.metrics import METRICS
 from slmbench.records import Provenance
@@ -237,7 +238,9 @@ class _Pairer:
             difference = paired_difference(theirs, mine)
             if difference is None:
                 return None
-            made = self._made(row, other, difference, "not resolved")
+            difference = after_looks(difference, row.run, other.run, metric, (theirs, mine))
+            flags: tuple[Flag, ...] = ("sequential",) if looks_of(row.run, other.run) else ()
+            made = self._made(row, other, difference, "not resolved", *flags)
             return self._with_ratios(made, theirs, mine)
         samples, base = samples_of(row), samples_of(other)
         if not samples or not base or other.estimate.value is None:

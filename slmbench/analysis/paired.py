@@ -42,6 +42,16 @@ class Flips:
 
 
 @dataclass(frozen=True, slots=True)
+class AfterLooks:
+    """What the looks of an adaptive stop do to the tests of its difference."""
+
+    centre: float
+    """Middle of the interval, which the tests are made around."""
+    factor: float
+    """By which a p of one look grows."""
+
+
+@dataclass(frozen=True, slots=True)
 class Difference:
     """Variant minus parent, with what is known about it."""
 
@@ -70,6 +80,8 @@ class Difference:
     """median / median - 1 of a cost whose parent's median is positive."""
     change_low: float | None = None
     change_high: float | None = None
+    looks: AfterLooks | None = None
+    """Set when the number of items was decided by looking at differences."""
 
     @property
     def flip_rate(self) -> float | None:
@@ -85,14 +97,23 @@ class Difference:
         if self.score is not None:
             s = self.score
             return 1 - normal_cdf(score_z(s.down, s.up, s.n, bound))
-        if not self.se or self.freedom is None:
-            return None
-        return 1 - t_cdf((self.delta - bound) / self.se, max(1, self.freedom))
+        return self._t_test(bound, 1)
 
     def p_below(self, bound: float) -> float | None:
         """One-sided p of "delta >= ``bound``" against "delta < ``bound``"."""
-        above = self.p_above(bound)
-        return None if above is None else 1 - above
+        if self.score is not None:
+            above = self.p_above(bound)
+            return None if above is None else 1 - above
+        return self._t_test(bound, -1)
+
+    def _t_test(self, bound: float, side: int) -> float | None:
+        if not self.se or self.freedom is None:
+            return None
+        centre, factor = self.delta, 1.0
+        if self.looks is not None:
+            centre, factor = self.looks.centre, self.looks.factor
+        t = side * (centre - bound) / self.se
+        return min(1.0, factor * (1 - t_cdf(t, max(1, self.freedom))))
 
 
 @dataclass(frozen=True, slots=True)
