@@ -16,10 +16,12 @@ from slmbench.plan import Plan, Selection, make_plan
 from slmbench.runner.events import Listener, Silent
 from slmbench.spec import ModelsFile, Suite
 from slmbench.spec.load import load_models, load_suite
+from slmbench.store import only_campaign
 from slmbench.tasks.definitions import dataset_of, definition_digest
 
 if TYPE_CHECKING:
     from slmbench.analysis import Comparison
+    from slmbench.store.rescore import RescoreSummary
 
 DEMO_SUITES = ("accuracy", "hallucination", "bias", "latency", "memory", "energy")
 """The suites that ship with slmbench, in the order in which the demo runs them."""
@@ -100,6 +102,24 @@ def compare(results: Path, *, vary: Sequence[str] = ()) -> Comparison:
     from slmbench.analysis import compare_to_parents, load_results
 
     return compare_to_parents(load_results(results), vary=tuple(vary))
+
+
+def rescore(results: Path, *, check: bool = False) -> RescoreSummary:
+    """Judge the kept answers of every run again, without a model; sealed files stay as they are.
+
+    With ``check`` nothing is written: runs whose scores would differ are ``changed``. Raises
+    UsageError when there is no such folder or a run is writing into it.
+    """
+    from slmbench.store.rescore import rescore_store
+
+    if not results.is_dir():
+        raise UsageError(
+            f"no results folder at {results}", hint="`slmbench run` or `slmbench demo` make one"
+        )
+    if check:
+        return rescore_store(results, write=False)
+    with only_campaign(results):
+        return rescore_store(results, write=True)
 
 
 def _definition(task: str) -> str:

@@ -32,6 +32,15 @@ class StoredRun:
             with path.open(encoding="utf-8") as lines:
                 yield from map(ScoreRow.model_validate_json, lines)
 
+    def straddles(self) -> int | None:
+        """Answers in which a token crossed from context to continuation; None without answers.
+
+        Counted in the text: a quotation mark inside a generated answer is escaped, so nothing
+        else can look like the flag.
+        """
+        path = self.folder / layout.SAMPLES
+        return path.read_bytes().count(b'"straddle":true') if path.exists() else None
+
     def outputs(self) -> Iterator[ItemOutput]:
         """What the model answered per item."""
         path = self.folder / layout.SAMPLES

@@ -91,7 +91,8 @@ def replace_file(path: Path, text: str) -> None:
 def sweep(root: Path) -> int:
     """Remove half-written leftovers of a runner that was killed; returns how many."""
     found = [p for p in root.glob(f"*/*/{layout.PARTIAL}*") if not _writer_lives(p)]
-    found += [p for p in root.glob(f".*/{layout.PARTIAL}*") if not _writer_lives(p)]
+    for place in (".*", f"*/*/*/{layout.SCORES}"):
+        found += [p for p in root.glob(f"{place}/{layout.PARTIAL}*") if not _writer_lives(p)]
     for path in found:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     return len(found)
@@ -123,8 +124,13 @@ def _write_model(path: Path, model: BaseModel) -> None:
     _write_text(path, model.model_dump_json(indent=1) + "\n")
 
 
+def as_lines(rows: Iterable[BaseModel]) -> str:
+    """JSON lines, as samples and scores are kept."""
+    return "".join(row.model_dump_json() + "\n" for row in rows)
+
+
 def _write_lines(path: Path, rows: Iterable[BaseModel]) -> None:
-    _write_text(path, "".join(row.model_dump_json() + "\n" for row in rows))
+    _write_text(path, as_lines(rows))
 
 
 def _write_text(path: Path, text: str) -> None:
