@@ -23,7 +23,14 @@ from slmbench.records import (
     ScoreRow,
     Status,
 )
-from slmbench.requests import Item, ItemSet, LoglikelihoodRequest
+from slmbench.requests import (
+    GenerateOutput,
+    Item,
+    ItemOutput,
+    ItemSet,
+    LoglikelihoodOutput,
+    LoglikelihoodRequest,
+)
 from slmbench.spec import RunSpec, Target, TaskSpec, VariantRef, WorkloadPoint, WorkloadSpec
 from slmbench.store import FinishedRun, save_items, seal
 
@@ -181,6 +188,21 @@ def choice_items(name: str, n: int, *, choices: int = 4, clusters: int | None = 
     )
 
 
+def choice_set(
+    choices: list[tuple[str, ...]], gold: list[int | None], name: str = "arc_easy"
+) -> ItemSet:
+    """A multiple-choice set with these texts and right answers."""
+    plain = choice_items(name, len(choices), choices=len(choices[0]))
+    return plain.model_copy(
+        update={
+            "items": tuple(
+                item.model_copy(update={"choices": texts, "gold": right})
+                for item, texts, right in zip(plain.items, choices, gold, strict=True)
+            )
+        }
+    )
+
+
 def measurement(metric: str, *samples: float, **changes: Any) -> Measurement:
     """Readings of one metric; none means unavailable, with a reason."""
     provenance = Provenance.MEASURED if samples else Provenance.UNAVAILABLE
@@ -207,6 +229,49 @@ def loaded(value: float = 3.5) -> Observation:
     )
 
 
+def answered(
+    items: ItemSet, logprobs: Sequence[Sequence[float | None]], *, tokens: int = 3
+) -> list[ItemOutput]:
+    """Log-likelihoods per item and choice; None is one that was not finite."""
+    return [
+        ItemOutput(
+            item_id=item.item_id,
+            outputs=tuple(
+                LoglikelihoodOutput(
+                    logprob=value,
+                    tokens=tokens,
+                    context_tokens=9,
+                    failure=None if value is not None else "non_finite",
+                )
+                for value in values
+            ),
+        )
+        for item, values in zip(items.items, logprobs, strict=True)
+    ]
+
+
+def written(items: ItemSet, texts: Sequence[str]) -> list[ItemOutput]:
+    """Generated answers per item, a token a word and one that ends them."""
+    return [
+        ItemOutput(
+            item_id=item.item_id,
+            outputs=(
+                GenerateOutput(
+                    text=text,
+                    token_ids=tuple(range(len(text.split()) + 1)),
+                    prompt_tokens=9,
+                    evaluated_tokens=9,
+                    start_ns=0,
+                    token_ns=tuple(range(1, len(text.split()) + 2)),
+                    finish="stop",
+                    failure=None if text else "empty_output",
+                ),
+            ),
+        )
+        for item, text in zip(items.items, texts, strict=True)
+    ]
+
+
 @dataclass(slots=True)
 class Shelf:
     """A results folder under construction."""
@@ -219,6 +284,8 @@ class Shelf:
         spec: RunSpec,
         items: ItemSet,
         scores: Mapping[str, Sequence[float | None]],
+        *,
+        outputs: Sequence[ItemOutput] = (),
         **changes: Any,
     ) -> Path:
         """Seal a quality run: per metric one score an item, in the items' order."""
@@ -236,7 +303,7 @@ class Shelf:
             for item, value in zip(items.items, values, strict=True)
         )
         made = record(spec, **{"item_set": digest, "items_total": len(items.items), **changes})
-        return self._seal(spec, made, rows)
+        return self._seal(spec, made, rows, tuple(outputs))
 
     def load(self, spec: RunSpec, *phases: PhaseRecord, **changes: Any) -> Path:
         """Seal a workload run."""
@@ -247,7 +314,13 @@ class Shelf:
         made = record(spec, **{"status": status, "reason": reason, "model": None, **changes})
         return self._seal(spec, made, ())
 
-    def _seal(self, spec: RunSpec, made: RunRecord, scores: tuple[ScoreRow, ...]) -> Path:
-        run = FinishedRun(spec, environment(made.machine), made, (), scores, "multiple_choice")
+    def _seal(
+        self,
+        spec: RunSpec,
+        made: RunRecord,
+        scores: tuple[ScoreRow, ...],
+        outputs: tuple[ItemOutput, ...] = (),
+    ) -> Path:
+        run = FinishedRun(spec, environment(made.machine), made, outputs, scores, "multiple_choice")
         self.folders.append(seal(self.root, run))
         return self.folders[-1]

@@ -6,12 +6,21 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from slmbench.analysis.answers import Answers, read_answers
+from slmbench.analysis.baselines import (
+    AgainstBaseline,
+    Baseline,
+    against_baselines,
+    item_baselines,
+)
+from slmbench.analysis.calibration import Calibration, calibrate
 from slmbench.analysis.chance import chance_level
 from slmbench.analysis.columns import (
+    BASELINE_COLUMNS,
     IDENTITY,
     ITEM_COLUMNS,
     METRIC_COLUMNS,
@@ -20,14 +29,19 @@ from slmbench.analysis.columns import (
     Column,
     frame,
 )
+from slmbench.analysis.plausibility import Evidence, marked
+from slmbench.analysis.plausibility_pairs import suspicions
 from slmbench.analysis.rows import Judged, MetricRow, judged_by_metric, metric_rows
 from slmbench.analysis.stability import joined
 from slmbench.errors import UsageError
 from slmbench.metrics import METRICS
 from slmbench.records import SkipRecord, Status
-from slmbench.requests import Item
-from slmbench.spec import TaskSpec
+from slmbench.requests import ItemSet
+from slmbench.spec import Suite, TaskSpec
 from slmbench.store import Quarantined, StoredRun, read_items, read_store
+
+if TYPE_CHECKING:
+    from slmbench.analysis.compare import Comparison
 
 
 @dataclass(frozen=True)
@@ -41,10 +55,13 @@ class Results:
     """Folders that could not be read, and why; never counted."""
     skips: tuple[SkipRecord, ...] = ()
     """Cells that the last plans left out, and why."""
+    suites: tuple[Suite, ...] = ()
+    """As they were when they were last run into this folder: they hold the margins."""
     _judged: dict[Path, dict[str, Judged] | None] = field(
         default_factory=dict, repr=False, compare=False
     )
-    _items: dict[str, tuple[Item, ...]] = field(default_factory=dict, repr=False, compare=False)
+    _item_sets: dict[str, ItemSet | None] = field(default_factory=dict, repr=False, compare=False)
+    _answers: dict[Path, Answers | None] = field(default_factory=dict, repr=False, compare=False)
 
     def runs(self) -> pd.DataFrame:
         """One row a run: identity, ending, model, machine (``columns.RUN_COLUMNS``)."""
@@ -98,12 +115,134 @@ class Results:
         }
         return _run_frame(ITEM_COLUMNS, rows, lambda row: row[0], getters)
 
+    def fidelity(self, parent: str | None = None) -> pd.DataFrame:
+        """How close every variant is to its parent, one row a measure.
+
+        Text (KL divergence and kin) and answers (flips, changes); see ``analysis.fidelity`` and
+        ``columns.FIDELITY_COLUMNS``. ``parent``: compare with this variant instead.
+        """
+        from slmbench.analysis.fidelity import fidelity
+
+        return fidelity(self, parent)
+
+    def compare(
+        self,
+        *,
+        parent: str | None = None,
+        against: str = "parent",
+        variants: Collection[str] | None = None,
+        metrics: Collection[str] | None = None,
+        vary: Collection[str] = (),
+        margin: float | None = None,
+    ) -> Comparison:
+        """Paired differences of variants from their parent, their base, or one variant.
+
+        ``against`` is ``parent``, ``base`` (the root of the lineage) or a variant's name;
+        ``parent=NAME`` is another way to write the last. ``metrics``: the primary ones unless
+        named. ``margin``: largest loss of a share that counts as none, instead of the suite's.
+        Pairs that must not be compared are listed in ``refused``, unless the field that differs
+        is in ``vary``. UsageError for an unknown variant, or both ``parent`` and ``against``.
+
+        >>> comparison = load_results("results").compare(against="base")  # doctest: +SKIP
+        >>> comparison.table()[["variant", "delta", "verdict", "lossless"]]  # doctest: +SKIP
+        """
+        from slmbench.analysis.compare import Asked, compare
+
+        if parent is not None and against != "parent":
+            raise UsageError("give parent or against, not both", hint="against=NAME is enough")
+        asked = Asked(variants, parent or against, metrics, vary, margin, strict=False)
+        return compare(self, asked)
+
+    def calibration(self) -> pd.DataFrame:
+        """Confidence of every multiple-choice run, one row a measure (``METRIC_COLUMNS``).
+
+        Brier, NLL, calibration error with its simulated null and after temperature scaling,
+        over-confidence, AUROC, selective accuracy, AURC and the parts of the Brier score.
+        """
+        rows = [row for found in self.calibrations for row in found.rows]
+        return _run_frame(METRIC_COLUMNS, rows, lambda row: row.run, _ROW_VALUES)
+
+    def baselines(self) -> pd.DataFrame:
+        """What shortcuts through the choices score beside every run (``BASELINE_COLUMNS``)."""
+        return _run_frame(BASELINE_COLUMNS, self.shortcuts, lambda row: row.run, _BASELINE_VALUES)
+
+    def gates(self) -> pd.DataFrame:
+        """What the gates found, one row a number (``analysis.gates.COLUMNS``)."""
+        from slmbench.analysis.gates import gate_frame
+
+        return gate_frame(self.root)
+
+    def attribution(self, *, variant: str | None = None, against: str = "base") -> pd.DataFrame:
+        """Where quality differences come from, one row a part (``columns.ATTRIBUTION_COLUMNS``).
+
+        Compression, runtime/kernel, tokenizer/BOS and chat template, by runs that stand between
+        the two; what no run separates is named. ``against`` as in :meth:`compare`.
+        """
+        from slmbench.analysis.attribution import attribution, attribution_table
+
+        return attribution_table(attribution(self, variant=variant, against=against))
+
     @cached_property
     def metric_rows(self) -> tuple[MetricRow, ...]:
-        """The rows of :meth:`metrics` as typed values."""
+        """The rows of :meth:`metrics` as typed values; suspect ones are flagged, with why."""
+        rows = [(run, metric_rows(run, self.judged(run), self.chance_of)) for run in self.stored]
+        evidence = [
+            Evidence(run, found, self.item_set(run), self.answers(run), self.judged(run) or {})
+            for run, found in rows
+            if isinstance(run.spec.work, TaskSpec) and run.record.status is Status.OK
+        ]
+        doubts = suspicions(evidence)
         return tuple(
-            row for run in self.stored for row in metric_rows(run, self.judged(run), self.chance_of)
+            marked(row, doubts.get(run.folder, ())) for run, found in rows for row in found
         )
+
+    @cached_property
+    def calibrations(self) -> tuple[Calibration, ...]:
+        """The rows of :meth:`calibration` by run, with reliability bins and risk curve."""
+        doubtful = {row.run.folder: row for row in self.metric_rows if row.suspect}
+        found = []
+        for run in self.stored:
+            items = self.item_set(run)
+            if items is None or items.scorer != "multiple_choice":
+                continue
+            one = calibrate(run, self.answers(run), self.judged(run))
+            if one is not None:
+                found.append(one.doubted(doubtful.get(run.folder)))
+        return tuple(found)
+
+    @cached_property
+    def shortcuts(self) -> tuple[AgainstBaseline, ...]:
+        """The rows of :meth:`baselines` as typed values."""
+        known: dict[str, tuple[Baseline, ...]] = {}
+        found: list[AgainstBaseline] = []
+        for run in self.stored:
+            items, digest = self.item_set(run), run.record.item_set
+            judged = self.judged(run)
+            if items is None or digest is None or not judged:
+                continue
+            if digest not in known:
+                known[digest] = item_baselines(items)
+            found += against_baselines(run, judged, known[digest], self.chance_of(run, "acc"))
+        return tuple(found)
+
+    def item_set(self, run: StoredRun) -> ItemSet | None:
+        """The items of a quality run; None when there are none or they cannot be read."""
+        digest = run.record.item_set
+        if digest is None or not isinstance(run.spec.work, TaskSpec):
+            return None
+        if digest not in self._item_sets:
+            try:
+                self._item_sets[digest] = read_items(self.root, digest)
+            except (ValueError, OSError):
+                self._item_sets[digest] = None
+        return self._item_sets[digest]
+
+    def answers(self, run: StoredRun) -> Answers | None:
+        """The stored answers of a quality run; None when none were kept."""
+        if run.folder not in self._answers:
+            items = self.item_set(run)
+            self._answers[run.folder] = None if items is None else read_answers(run, items)
+        return self._answers[run.folder]
 
     def judged(self, run: StoredRun) -> Mapping[str, Judged] | None:
         """Judgements of one run by metric; None when its score files cannot be read."""
@@ -116,17 +255,12 @@ class Results:
 
     def chance_of(self, run: StoredRun, metric_name: str) -> float | None:
         """Chance level of a metric on the items that the run was judged on."""
-        digest = run.record.item_set
-        if digest is None or not isinstance(run.spec.work, TaskSpec):
+        if run.record.item_set is None or not isinstance(run.spec.work, TaskSpec):
             return None
         if metric_name not in METRICS or not METRICS[metric_name].chance:
             return None
-        if digest not in self._items:
-            try:
-                self._items[digest] = read_items(self.root, digest).items
-            except (ValueError, OSError):
-                self._items[digest] = ()
-        return chance_level(metric_name, self._items[digest])
+        items = self.item_set(run)
+        return chance_level(metric_name, items.items if items is not None else ())
 
 
 def load_results(
@@ -146,7 +280,7 @@ def load_results(
     contents = read_store(root)
     wanted = [r for r in contents.runs if only is None or r.record.digest in only]
     runs = tuple(wanted) if every_run else latest(wanted)
-    return Results(root, runs, contents.quarantined, contents.skips)
+    return Results(root, runs, contents.quarantined, contents.skips, contents.suites)
 
 
 def latest(runs: Iterable[StoredRun]) -> tuple[StoredRun, ...]:
@@ -167,6 +301,8 @@ def walk(run: StoredRun, path: str) -> object:
     """Value of a stored column's path; None where an optional part of it is absent."""
     if path == "=results.phase_seconds":
         return sum(p.duration_ns for p in run.record.phases) / 1e9
+    if path == "=results.straddles":
+        return run.straddles()
     value: object = run
     for name in path.split("."):
         if value is None:
@@ -195,6 +331,25 @@ _ROW_VALUES: Mapping[str, Callable[[MetricRow], object]] = {
     "method": lambda r: r.method or None,
     "reason": lambda r: r.reason,
     "flags": lambda r: joined(r.flags),
+}
+
+
+_BASELINE_VALUES: Mapping[str, Callable[[AgainstBaseline], object]] = {
+    "metric": lambda r: r.metric,
+    "baseline": lambda r: r.baseline.shortcut,
+    "value": lambda r: r.baseline.estimate.value,
+    "ci_low": lambda r: r.baseline.estimate.low,
+    "ci_high": lambda r: r.baseline.estimate.high,
+    "n": lambda r: r.baseline.estimate.n,
+    "chance": lambda r: r.chance,
+    "score": lambda r: r.score.value,
+    "delta": lambda r: r.difference.delta if r.difference else None,
+    "delta_low": lambda r: r.difference.low if r.difference else None,
+    "delta_high": lambda r: r.difference.high if r.difference else None,
+    "told": lambda r: r.told,
+    "unit": lambda _: METRICS["acc"].unit,
+    "provenance": lambda r: "unavailable" if r.baseline.estimate.value is None else "derived",
+    "reason": lambda r: r.baseline.estimate.method if r.baseline.estimate.value is None else None,
 }
 
 

@@ -91,6 +91,11 @@ class MetricRow:
         return METRICS.get(self.metric)
 
     @property
+    def suspect(self) -> bool:
+        """Whether a plausibility guard recognised a bug; ``reason`` says which."""
+        return "suspect" in self.flags
+
+    @property
     def unit(self) -> str:
         """Unit of value and interval; empty for an unknown metric."""
         return self.declared.unit if self.declared else ""
@@ -167,6 +172,8 @@ def _judged_rows(
         chance = chance_of(run, name)
         ranked = declared is not None and declared.direction == "higher"
         flags = score_flags(estimate, failed, chance if ranked else None)
+        if run.record.adaptive is not None and run.record.adaptive.saved:
+            flags = (*flags, "stopped early")
         yield MetricRow(
             run,
             name,
@@ -224,13 +231,13 @@ class _Reading:
     phase: str
     first: Measurement
     samples: tuple[float, ...]
+    clusters: tuple[str, ...]
+    """The phase that each sample is from."""
     observations: tuple[Observation, ...]
 
 
 def _readings(run: StoredRun) -> Iterator[_Reading]:
     grouped: dict[tuple[str, ...], list[tuple[PhaseRecord, Measurement]]] = {}
-    clusters: tuple[str, ...]
-    """The phase that each sample is from."""
     for phase in run.record.phases:
         for m in phase.measurements:
             why = m.reason if m.provenance is Provenance.UNAVAILABLE else ""
@@ -238,12 +245,12 @@ def _readings(run: StoredRun) -> Iterator[_Reading]:
             grouped.setdefault(key, []).append((phase, m))
     for found in grouped.values():
         samples = tuple(s for _, m in found for s in m.samples)
+        clusters = tuple(str(i) for i, (_, m) in enumerate(found) for _ in m.samples)
         seen = tuple(o for phase, _ in found for o in phase.observations)
         yield _Reading(found[0][0].phase, found[0][1], samples, clusters, seen)
 
 
 def _measured_rows(run: StoredRun, primary: str) -> Iterator[MetricRow]:
-        clusters = tuple(str(i) for i, (_, m) in enumerate(found) for _ in m.samples)
     simulated = run.record.model is not None and run.record.model.kernel == "simulated"
     for reading in _readings(run):
         first = reading.first

@@ -26,10 +26,13 @@ Flag = Literal[
     "not above chance",
     "one process",
     "preempted",
+    "sequential",
     "short window",
     "simulated kernel",
     "single reading",
     "steal",
+    "stopped early",
+    "suspect",
     "swapping",
     "throttled",
     "trend",
@@ -111,6 +114,11 @@ _MEANINGS: tuple[FlagMeaning, ...] = (
         observed=True,
     ),
     FlagMeaning(
+        "sequential",
+        "differences were looked at while items were asked; interval and p allow for the looks",
+        "take the interval as it is; another number of items would need another run",
+    ),
+    FlagMeaning(
         "short window",
         "the window is short for the counter's resolution",
         "raise window_s in the suite",
@@ -127,6 +135,16 @@ _MEANINGS: tuple[FlagMeaning, ...] = (
         "the hypervisor gave processor time to another guest",
         "run again, or on a machine of your own",
         observed=True,
+    ),
+    FlagMeaning(
+        "stopped early",
+        "asked until its difference from the parent was known; the rest was not asked",
+        "other runs saw more items: compare by paired differences, not score by score",
+    ),
+    FlagMeaning(
+        "suspect",
+        "the number is not plausible; the reason stands beside it",
+        "find the cause before you use it: it is left out of rankings, fronts and verdicts",
     ),
     FlagMeaning("swapping", "memory was swapped", "free memory and run again", observed=True),
     FlagMeaning(
@@ -167,7 +185,9 @@ _OBSERVED: Mapping[ObservationKind, Flag] = {
 }
 _NO_WARNING = frozenset[ObservationKind]({"shared_prefix"})
 """Kinds that say how something was done and make no number shaky."""
-if set(_OBSERVED) | _NO_WARNING != set(get_args(ObservationKind)):  # pragma: no cover - typing slip above
+if set(_OBSERVED) | _NO_WARNING != set(
+    get_args(ObservationKind)
+):  # pragma: no cover - typing slip above
     raise AssertionError("an observation kind has no flag")
 if set(MEANINGS) != set(get_args(Flag)):  # pragma: no cover - typing slip above
     raise AssertionError("a flag has no meaning")

@@ -24,6 +24,7 @@ TABLES = (
     columns.ITEM_COLUMNS,
     columns.COMPARISON_COLUMNS,
     columns.FIDELITY_COLUMNS,
+    columns.BASELINE_COLUMNS,
 )
 REQUIRED = {
     *("run_id", "digest", "variant", "parent", "stage", "technique", "backend", "device"),
@@ -89,6 +90,8 @@ def test_tables_have_the_declared_columns_and_types(tmp_path: Path) -> None:
         results.samples(),
         results.items(),
         compare_to_parents(results, strict=False).table(),
+        results.fidelity(),
+        results.baselines(),
     )
     for frame, table in zip(made, TABLES, strict=True):
         assert len(frame) > 0
