@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -183,28 +183,27 @@ def _heads_of(name: str, shape: Shape) -> int | None:
 def _write(out: Path, shape: Shape, words: Vocabulary, folder: _Folder, dtype: str) -> None:
     """The whole file, one tensor in memory at a time."""
     kind, file_type, _ = _TYPES[dtype]
-    writer = gguf.GGUFWriter(out, "llama")
-    _add_numbers(writer, shape)
-    writer.add_file_type(file_type)
-    words.add_to(writer)
-    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, shape.layers)
     order = list(expected_shapes(shape).items())
-    for name, dims in order:
-        ours = names.get_name(name, try_suffixes=(".weight",))
-        assert ours is not None
-        its = kind if len(dims) > 1 else gguf.GGMLQuantizationType.F32
-        size = math.prod(dims) * (4 if its is gguf.GGMLQuantizationType.F32 else 2)
-        writer.add_tensor_info(ours, dims, np.dtype(np.float32), size, raw_dtype=its)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_ti_data_to_file()
-    for name, dims in order:
-        weights = folder.tensor(name).numpy()
-        heads = _heads_of(name, shape)
-        if heads is not None:
-            weights = permute(weights, heads)
-        writer.write_tensor_data(_cast(weights, kind, name) if len(dims) > 1 else weights)
-    writer.close()
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, shape.layers)
+    with closing(gguf.GGUFWriter(out, "llama")) as writer:
+        _add_numbers(writer, shape)
+        writer.add_file_type(file_type)
+        words.add_to(writer)
+        for name, dims in order:
+            ours = names.get_name(name, try_suffixes=(".weight",))
+            assert ours is not None
+            its = kind if len(dims) > 1 else gguf.GGMLQuantizationType.F32
+            size = math.prod(dims) * (4 if its is gguf.GGMLQuantizationType.F32 else 2)
+            writer.add_tensor_info(ours, dims, np.dtype(np.float32), size, raw_dtype=its)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_ti_data_to_file()
+        for name, dims in order:
+            weights = folder.tensor(name).numpy()
+            heads = _heads_of(name, shape)
+            if heads is not None:
+                weights = permute(weights, heads)
+            writer.write_tensor_data(_cast(weights, kind, name) if len(dims) > 1 else weights)
 
 
 def _add_numbers(writer: gguf.GGUFWriter, shape: Shape) -> None:
