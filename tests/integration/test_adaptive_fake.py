@@ -20,6 +20,7 @@ from slmbench.sequential import Pair, Schedule, replay
 from slmbench.spec import RunSpec, TaskSpec
 from slmbench.spec.suite import Until
 from slmbench.store import StoredRun, read_items, read_store
+from slmbench.store.rescore import rescore_store
 from slmbench.tasks.definitions import definition_digest
 from slmbench.tasks.scorers import score
 
@@ -167,6 +168,8 @@ def test_items_beyond_the_stop_are_neither_failed_nor_wrong(lineage: Lineage) ->
     assert len({row.item_id for row in rows}) == stop.asked
     items = read_items(lineage.world.results, run.record.item_set or "")
     assert score(items.first(run.record.items_total), list(run.outputs())) == rows
+    again = rescore_store(lineage.world.results, write=False)
+    assert len(again.of("same")) == len(again.runs) == 2
 
 
 def test_the_looks_can_be_made_again_from_the_stored_scores(lineage: Lineage) -> None:
