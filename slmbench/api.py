@@ -97,11 +97,20 @@ def report(
     return write_report(load_results(results, only=only), out, title=title)
 
 
-def compare(results: Path, *, vary: Sequence[str] = ()) -> Comparison:
-    """Paired differences of every variant against its parent."""
-    from slmbench.analysis import compare_to_parents, load_results
+def compare(
+    results: Path, *, against: str = "parent", vary: Sequence[str] = (), margin: float | None = None
+) -> Comparison:
+    """Paired differences of every variant from its parent, its base, or a variant by name.
 
-    return compare_to_parents(load_results(results), vary=tuple(vary))
+    As :meth:`slmbench.Results.compare`, but runs that must not be compared raise
+    IncomparableRunsError instead of being listed.
+    """
+    from slmbench.analysis import load_results
+    from slmbench.analysis.compare import Asked
+    from slmbench.analysis.compare import compare as compared
+
+    asked = Asked(against=against, vary=tuple(vary), margin=margin)
+    return compared(load_results(results), asked)
 
 
 def rescore(results: Path, *, check: bool = False) -> RescoreSummary:

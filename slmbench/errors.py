@@ -15,8 +15,9 @@
     │   └── DiskSpaceError         5    no room to write
     └── InterruptedRunError      130    Ctrl-C: what was done is saved
 
-Exit code 3 ("some cells failed") is an outcome and has no exception: a cell that fails is a
-result with a :class:`slmbench.records.Status`.
+Exit codes 3 ("some cells failed") and 6 ("no gate failed, but one could not be decided") are
+outcomes and have no exception: a cell that fails is a result with a
+:class:`slmbench.records.Status`, and an undecided gate is a finding.
 """
 
 from __future__ import annotations

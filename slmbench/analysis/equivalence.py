@@ -97,6 +97,16 @@ def items_needed(d: Difference, margin: float) -> int | None:
     return math.ceil(needed)
 
 
+def items_to_tell(d: Difference, gap: float) -> int | None:
+    """Items at which a true difference ``gap`` away from a bound is told from it (two-sided 5 %,
+    80 % power): n = 7.85 · variance / gap². None when there is no gap or no standard error.
+    """
+    if gap == 0 or (d.score is None and not d.se):
+        return None
+    z = normal_quantile(1 - ALPHA / 2) + normal_quantile(POWER)
+    return math.ceil(max(_pair_variance(d) * (z / gap) ** 2, d.n + 1.0))
+
+
 def _pair_variance(d: Difference) -> float:
     """Variance of one pair's difference that goes with its standard error."""
     if d.score is not None:

@@ -68,18 +68,20 @@ class Lineages:
 
 
 def counterpart(rows: Iterable[MetricRow], row: MetricRow, wanted: Reference) -> MetricRow | None:
-    """The reference's row of the same thing; the same artefact, target, backend preferred.
+    """The reference's row of the same thing, or None.
 
-    Of what is left the same machine is preferred, then the newest run.
+    Of several the same artefact, questions, target, backend and machine are preferred in this
+    order, then the newest run.
     """
     mine = row.run.spec
     place = (row.metric, row.phase, row.point, row.scope)
     work = (mine.suite, mine.size, mine.work_name)
 
-    def closeness(other: MetricRow) -> tuple[bool, bool, bool, bool, str]:
+    def closeness(other: MetricRow) -> tuple[bool, bool, bool, bool, bool, str]:
         spec = other.run.spec
         return (
             spec.variant.digest == wanted.digest,
+            all(left == right for _, left, right in _asked_alike(row.run, other.run)),
             spec.target.name == mine.target.name,
             spec.target.backend == mine.target.backend,
             other.run.record.machine == row.run.record.machine,
@@ -110,12 +112,16 @@ def same_where_it_matters(
 
 
 def _matters(left: StoredRun, right: StoredRun) -> Iterator[tuple[str, object, object]]:
+    yield from _asked_alike(left, right)
+    if not isinstance(left.spec.work, TaskSpec):
+        yield "machine", left.record.machine, right.record.machine
+        yield "device", left.spec.target.device, right.spec.target.device
+        yield "threads", left.spec.target.threads, right.spec.target.threads
+
+
+def _asked_alike(left: StoredRun, right: StoredRun) -> Iterator[tuple[str, object, object]]:
     a, b = left.spec.work, right.spec.work
     if isinstance(a, TaskSpec) and isinstance(b, TaskSpec):
         yield "item_set", left.record.item_set, right.record.item_set
         yield "num_fewshot", a.num_fewshot, b.num_fewshot
         yield "chat_template", a.chat_template, b.chat_template
-    else:
-        yield "machine", left.record.machine, right.record.machine
-        yield "device", left.spec.target.device, right.spec.target.device
-        yield "threads", left.spec.target.threads, right.spec.target.threads

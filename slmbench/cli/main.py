@@ -13,7 +13,8 @@ from slmbench.errors import SlmbenchError
 
 EPILOG = """exit codes:
   0 ok    1 internal error    2 usage or configuration    3 some cells failed
-  4 a gate failed    5 something must be installed or fetched first    130 interrupted
+  4 a gate failed    5 something must be installed or fetched first
+  6 no gate failed, but one could not be decided    130 interrupted
 
 examples:
   slmbench demo                              everything on the embedded defaults, then the report
@@ -110,15 +111,46 @@ def _add_reading(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--check", action="store_true", help="write nothing; exit 4 when a score would differ"
     )
     _format(rescore)
+    _add_compare(commands)
+
+
+def _add_compare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     compare = _command(
-        commands, "compare", "compare", "paired differences of every variant against its parent"
+        commands, "compare", "compare",
+        "paired differences of every variant against its parent, or of B against A",
+    )  # fmt: skip
+    compare.add_argument(
+        "names", nargs="*", metavar="NAME",
+        help="[RESULTS] [A B]: the results folder, and two variants to compare B against A",
+    )  # fmt: skip
+    compare.add_argument("--results", default=None, help="results folder (default: results)")
+    compare.add_argument(
+        "--against", default=None, metavar="REFERENCE",
+        help="parent (default), base (the root of the lineage), or a variant's name",
+    )  # fmt: skip
+    compare.add_argument(
+        "--gate", action="append", default=[], metavar="METRIC:BOUND",
+        help='what must hold, e.g. "acc_norm:-1pp", "flips:<3%%", "ttft:+10%%" (repeatable)',
+    )  # fmt: skip
+    compare.add_argument(
+        "--inconclusive", choices=("pass", "fail"), default="inconclusive",
+        help="what an undecided gate counts as (default: its own outcome, exit code 6)",
+    )  # fmt: skip
+    compare.add_argument(
+        "--margin", default=None, help="largest loss of a share that counts as none, e.g. 1pp"
     )
-    compare.add_argument("--results", default="results", help="results folder")
+    compare.add_argument(
+        "--explain", action="store_true",
+        help="split each difference into compression, runtime, tokenizer and chat template",
+    )  # fmt: skip
     compare.add_argument(
         "--vary", action="append", default=[], metavar="FIELD",
         help="a field that may differ between the two (repeatable)",
     )  # fmt: skip
-    _format(compare)
+    compare.add_argument(
+        "--format", choices=(*FORMATS, "markdown", "junit"), default="table",
+        help="form of the data on stdout",
+    )  # fmt: skip
 
 
 def _add_looking(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
