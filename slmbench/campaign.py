@@ -13,6 +13,7 @@ from itertools import groupby
 from pathlib import Path
 
 import slmbench
+from slmbench.adaptive import Followers, unwatched
 from slmbench.errors import DiskSpaceError, InterruptedRunError, SlmbenchError
 from slmbench.lifecycle import Artefact, materialise
 from slmbench.plan import Cell, Plan, identify
@@ -23,9 +24,20 @@ from slmbench.runner.events import Listener
 from slmbench.runner.phases import utc_label
 from slmbench.runner.prepare import PreparedItems, prepare_items
 from slmbench.runner.protocol import CellJob, WorkerJob
+from slmbench.runner.references import NoReference, References, reference_spec
 from slmbench.runner.supervisor import Outcome, run_job
+from slmbench.runner.watch import Watcher
 from slmbench.spec import ModelsFile, RunSpec, TaskSpec, WorkloadSpec
-from slmbench.store import FinishedRun, finished, only_campaign, save_items, save_skips, seal, sweep
+from slmbench.store import (
+    FinishedRun,
+    finished,
+    only_campaign,
+    save_items,
+    save_skips,
+    save_suite,
+    seal,
+    sweep,
+)
 from slmbench.tasks.scorers import score
 
 
@@ -105,14 +117,15 @@ class Campaign:
 
     def _run(self) -> Summary:
         sweep(self.root)
-        self._keep_skips()
+        self._keep_declarations()
         before = states(self.root, self.plan.cells)
         todo = [s.cell for s in before if wanted(self.policy, s)]
         ran = 0
         try:
-            for outcome, items in self._outcomes(todo):
-                self._seal(outcome, items)
-                ran += 1
+            with References((cell.spec for cell in todo), self.listener) as references:
+                for outcome, items in self._outcomes(todo, references):
+                    self._seal(outcome, items)
+                    ran += 1
         except KeyboardInterrupt:
             raise InterruptedRunError(
                 f"stopped: {ran} of {len(todo)} cells of this run are done and kept",
@@ -120,28 +133,68 @@ class Campaign:
             ) from None
         return Summary(states(self.root, self.plan.cells), ran)
 
-    def _keep_skips(self) -> None:
+    def _keep_declarations(self) -> None:
         for suite in {c.spec.suite for c in self.plan.cells} | {s.suite for s in self.plan.skips}:
             mine = tuple(s for s in self.plan.skips if s.suite == suite)
             save_skips(self.root, suite, mine)
+        for declared in self.plan.suites:
+            save_suite(self.root, declared)
 
-    def _outcomes(self, todo: Sequence[Cell]) -> Iterator[tuple[Outcome, ItemSet | None]]:
-        works = dict.fromkeys(c.spec.work for c in todo)
-        specs = [work for work in works if isinstance(work, TaskSpec)]
+    def _outcomes(
+        self, todo: Sequence[Cell], references: References
+    ) -> Iterator[tuple[Outcome, ItemSet | None]]:
+        works = (c.spec.work for c in todo)
+        specs = list(dict.fromkeys(work for work in works if isinstance(work, TaskSpec)))
         prepared = dict(zip(specs, prepare_items(specs, self.listener), strict=True))
         artefacts = _Artefacts(self.models, self.listener)
         artefacts.make({c.spec.variant.name for c in todo})
+        followers = Followers(
+            self.root, fingerprint(()).machine, self.models, artefacts.refs, self.plan.cells
+        )
         for group in worker_groups(todo):
             made = artefacts.of(group[0].variant.name)
             if isinstance(made, SlmbenchError):
                 yield from ((_invalid(c.spec, made.message, made.hint or ""), None) for c in group)
                 continue
-            yield from self._run_group(group, made, prepared)
+            if (reference := reference_spec(group[0].spec)) is not None:
+                base = artefacts.of(reference.variant.name)
+                yield self._read_text(group[0].spec, made, reference, base, references), None
+                continue
+            yield from self._run_group(group, made, prepared, followers)
+
+    def _read_text(
+        self,
+        spec: RunSpec,
+        made: Artefact,
+        reference: RunSpec,
+        base: Artefact | SlmbenchError,
+        references: References,
+    ) -> Outcome:
+        """One fidelity cell: the reference's log-probabilities first, where nobody needed them."""
+        try:
+            if isinstance(base, SlmbenchError):
+                why = f"its reference {reference.variant.name} could not be made: {base.message}"
+                return _invalid(spec, why, base.hint or "")
+            folder = references.folder(reference, base.path, base.sha256)
+            if isinstance(folder, NoReference):
+                return _invalid(spec, folder.reason, folder.hint)
+            cell = CellJob(spec=spec, items=None, scratch=str(folder))
+            job = WorkerJob(artefact=str(made.path), artefact_sha256=made.sha256, cells=(cell,))
+            (outcome,) = run_job(job, self.listener)
+            return outcome
+        finally:
+            references.done(reference)
 
     def _run_group(
-        self, group: Sequence[Cell], made: Artefact, prepared: Mapping[TaskSpec, PreparedItems]
+        self,
+        group: Sequence[Cell],
+        made: Artefact,
+        prepared: Mapping[TaskSpec, PreparedItems],
+        followers: Followers,
     ) -> Iterator[tuple[Outcome, ItemSet | None]]:
         jobs: list[CellJob] = []
+        watchers: dict[str, Watcher] = {}
+        whole: dict[str, str] = {}
         for cell in group:
             work = cell.spec.work
             if isinstance(work, WorkloadSpec):
@@ -150,16 +203,26 @@ class Campaign:
             items = prepared[work]
             if items.path is None:
                 yield _invalid(cell.spec, items.reason, items.hint), None
-            else:
-                jobs.append(CellJob(spec=cell.spec, items=str(items.path)))
+                continue
+            every = None
+            if work.until is not None:
+                found = followers.watcher(cell.spec, work.until, _read_items(items.path))
+                if isinstance(found, Watcher):
+                    watchers[cell.spec.digest], every = found, work.until.every
+                else:
+                    whole[cell.spec.digest] = found
+            jobs.append(CellJob(spec=cell.spec, items=str(items.path), look_every=every))
         if not jobs:
             return
         paths = {job.spec.digest: job.items for job in jobs}
         job = WorkerJob(artefact=str(made.path), artefact_sha256=made.sha256, cells=tuple(jobs))
-        for outcome in run_job(job, self.listener):
+        for outcome in run_job(job, self.listener, watchers):
             path = paths[outcome.spec.digest]
-            text = Path(path).read_text("utf-8") if path else None
-            yield outcome, ItemSet.model_validate_json(text) if text else None
+            asked = _read_items(Path(path)) if path else None
+            why = whole.get(outcome.spec.digest)
+            if asked is not None and why and outcome.status is Status.OK:
+                outcome = replace(outcome, adaptive=unwatched(why, asked))
+            yield outcome, asked
 
     def _seal(self, outcome: Outcome, items: ItemSet | None) -> None:
         environment = outcome.environment or fingerprint(())
@@ -168,14 +231,27 @@ class Campaign:
         if items is not None:
             digest = save_items(self.root, items)
             if outcome.status is Status.OK:
-                outcome, rows = _judged(outcome, items)
+                outcome, rows = _judged(outcome, _asked(outcome, items))
         record = _record(outcome, environment, items, digest)
         scorer = items.scorer if items is not None else ""
         seal(
             self.root,
             FinishedRun(outcome.spec, environment, record, outcome.outputs, rows, scorer),
         )
-        self.listener.cell_finished(outcome.spec, outcome.status, outcome.reason, outcome.seconds)
+        told = outcome.reason
+        if outcome.adaptive is not None and outcome.adaptive.parent_run is not None:
+            told = told or outcome.adaptive.reason
+        self.listener.cell_finished(outcome.spec, outcome.status, told, outcome.seconds)
+
+
+def _read_items(path: Path) -> ItemSet:
+    return ItemSet.model_validate_json(path.read_text("utf-8"))
+
+
+def _asked(outcome: Outcome, items: ItemSet) -> ItemSet:
+    """The items that the cell was asked: all, unless it stopped when enough was known."""
+    stop = outcome.adaptive
+    return items if stop is None else items.first(stop.asked)
 
 
 def _judged(outcome: Outcome, items: ItemSet) -> tuple[Outcome, tuple[ScoreRow, ...]]:
@@ -210,9 +286,10 @@ def _record(
         stderr_tail=outcome.stderr_tail,
         model=outcome.model,
         item_set=digest,
-        items_total=len(items.items) if items is not None else 0,
+        items_total=len(_asked(outcome, items).items) if items is not None else 0,
         items_failed=failed,
         phases=outcome.phases,
+        adaptive=outcome.adaptive,
         slmbench_version=slmbench.__version__,
     )
 
@@ -250,7 +327,7 @@ class _Artefacts:
 
     def __init__(self, models: ModelsFile, listener: Listener) -> None:
         self._models, self._listener = models, listener
-        self._refs = identify(models)
+        self.refs = identify(models)
         self._made: dict[str, Artefact | SlmbenchError] = {}
 
     def make(self, names: Iterable[str]) -> None:
@@ -276,10 +353,10 @@ class _Artefacts:
                 )
             parent = found
         if variant.format == "fake":
-            return Artefact(path=Path(), sha256=self._refs[name].digest, bytes=0, made=None)
+            return Artefact(path=Path(), sha256=self.refs[name].digest, bytes=0, made=None)
         try:
             return materialise(
-                variant, self._refs[name], parent, base=Path(), report=self._listener.stage
+                variant, self.refs[name], parent, base=Path(), report=self._listener.stage
             )
         except DiskSpaceError:
             raise

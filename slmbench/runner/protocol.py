@@ -1,4 +1,7 @@
-"""What supervisor and worker say to each other: one job in, JSON lines out."""
+"""What supervisor and worker say to each other: a job in, JSON lines out.
+
+Cells that may stop early pause at each look (:class:`AtLook`) and are told to go on or not.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +20,13 @@ class CellJob(Frozen):
     spec: RunSpec
     items: str | None
     """Path of the item set (tasks only)."""
-
-
-class WorkerJob(Frozen):
     look_every: int | None = Field(default=None, ge=1)
     """Pause after so many items and ask whether to go on; null: answer all of them."""
     scratch: str | None = None
     """Fidelity: folder of the parent's log-probabilities, to be written or read."""
+
+
+class WorkerJob(Frozen):
     """All that one worker is to do: cells of the same variant and target."""
 
     artefact: str
@@ -63,6 +66,20 @@ class StepDone(Frozen):
     output: ItemOutput | None = None
 
 
+class AtLook(Frozen):
+    """The cell pauses after ``asked`` items; a :class:`GoOn` is waited for."""
+
+    kind: Literal["at_look"] = "at_look"
+    asked: int
+
+
+class GoOn(Frozen):
+    """The supervisor's answer to :class:`AtLook`, one line on the worker's stdin."""
+
+    more: bool
+    """False: enough is known, the cell ends here."""
+
+
 class PhaseDone(Frozen):
     """One phase of the running cell ended."""
 
@@ -89,7 +106,7 @@ class LoadFailed(Frozen):
 
 
 Message = Annotated[
-    Started | Loaded | CellStarted | StepDone | PhaseDone | CellDone | LoadFailed,
+    Started | Loaded | CellStarted | StepDone | AtLook | PhaseDone | CellDone | LoadFailed,
     Field(discriminator="kind"),
 ]
 MESSAGE: TypeAdapter[Message] = TypeAdapter(Message)

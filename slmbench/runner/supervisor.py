@@ -7,16 +7,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from slmbench.process import Child, Ending
-from slmbench.records import Environment, ModelInfo, PhaseRecord, Status
+from slmbench.records import AdaptiveStop, Environment, ModelInfo, PhaseRecord, Status
 from slmbench.requests import ItemOutput
 from slmbench.runner.endings import verdict
 from slmbench.runner.events import Listener
 from slmbench.runner.phases import utc_label
 from slmbench.runner.protocol import (
     MESSAGE,
+    AtLook,
     CellDone,
     CellJob,
     CellStarted,
+    GoOn,
     Loaded,
     LoadFailed,
     Message,
@@ -25,6 +27,7 @@ from slmbench.runner.protocol import (
     StepDone,
     WorkerJob,
 )
+from slmbench.runner.watch import Watcher
 from slmbench.spec import RunSpec, WorkloadSpec
 
 _MODULE = "slmbench.runner.worker"
@@ -49,6 +52,7 @@ class Outcome:
     model: ModelInfo | None = None
     phases: tuple[PhaseRecord, ...] = ()
     outputs: tuple[ItemOutput, ...] = ()
+    adaptive: AdaptiveStop | None = None
 
 
 @dataclass(slots=True)
@@ -70,8 +74,12 @@ class _Attempt:
         self.phases, self.outputs = [], []
 
 
-def run_job(job: WorkerJob, listener: Listener) -> Iterator[Outcome]:
+def run_job(
+    job: WorkerJob, listener: Listener, watchers: Mapping[str, Watcher] | None = None
+) -> Iterator[Outcome]:
     """Run all cells of a job; one outcome per cell, in order, whatever happens.
+
+    ``watchers`` (by cell digest) decide when cells with ``look_every`` have been asked enough.
 
     A worker that dies in a cell takes only that cell: the rest go on in a new worker. One that
     dies before its model is loaded would die again, so its ending is that of every cell left.
@@ -88,8 +96,8 @@ def run_job(job: WorkerJob, listener: Listener) -> Iterator[Outcome]:
             yield from [_outcome(attempt, c.spec, Status.INVALID, why, hint) for c in pending]
             return
         with child:
-            child.send(job.model_copy(update={"cells": tuple(pending)}).model_dump_json())
-            yield from _listen(child, attempt, pending, listener)
+            child.tell(job.model_copy(update={"cells": tuple(pending)}).model_dump_json())
+            yield from _listen(child, attempt, pending, listener, watchers or {})
             ending = child.finish()
         lost = pending[:1] if attempt.model is not None else pending[:]
         del pending[: len(lost)]
@@ -97,7 +105,11 @@ def run_job(job: WorkerJob, listener: Listener) -> Iterator[Outcome]:
 
 
 def _listen(
-    child: Child, attempt: _Attempt, pending: list[CellJob], listener: Listener
+    child: Child,
+    attempt: _Attempt,
+    pending: list[CellJob],
+    listener: Listener,
+    watchers: Mapping[str, Watcher],
 ) -> Iterator[Outcome]:
     """Follow one worker until it closes its pipe; takes each finished cell off ``pending``.
 
@@ -111,8 +123,15 @@ def _listen(
         message = MESSAGE.validate_json(line)
         if isinstance(message, CellDone):
             spec = pending.pop(0).spec
-            yield _outcome(attempt, spec, message.status, message.reason, message.hint)
+            outcome = _outcome(attempt, spec, message.status, message.reason, message.hint)
+            watcher = watchers.get(spec.digest)
+            if watcher is not None and outcome.status is Status.OK:
+                outcome = replace(outcome, adaptive=watcher.record(outcome.outputs))
+            yield outcome
             attempt.begin()
+        elif isinstance(message, AtLook):
+            more = watchers[pending[0].spec.digest].go_on(attempt.outputs)
+            child.tell(GoOn(more=more).model_dump_json())
         else:
             _note(attempt, message, listener, pending)
 

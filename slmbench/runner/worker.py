@@ -1,7 +1,8 @@
 """The process that measures: one engine, one model, the cells of one job. ``python -m`` only.
 
-It reads a :class:`WorkerJob` from stdin and writes messages as JSON lines to the descriptor that
-is its last argument. It imports slmbench and one engine, nothing that prepares or judges.
+It reads a :class:`WorkerJob` from stdin (a line; another at each look) and writes messages as
+JSON lines to the descriptor that is its last argument. It imports slmbench and one engine,
+nothing that prepares or judges.
 """
 
 from __future__ import annotations
@@ -24,9 +25,11 @@ from slmbench.requests import GenerateRequest, Item, ItemOutput, ItemSet, Output
 from slmbench.runner.environment import fingerprint
 from slmbench.runner.phases import Watch
 from slmbench.runner.protocol import (
+    AtLook,
     CellDone,
     CellJob,
     CellStarted,
+    GoOn,
     Loaded,
     LoadFailed,
     Message,
@@ -63,7 +66,7 @@ class LoadedModel:
 def main() -> None:
     """Entry point of ``python -m slmbench.runner.worker``."""
     with enter_child(sys.argv) as channel:
-        job = WorkerJob.model_validate_json(sys.stdin.read())
+        job = WorkerJob.model_validate_json(sys.stdin.readline())
 
         def send(message: Message) -> None:
             channel.write(message.model_dump_json() + "\n")
@@ -104,9 +107,6 @@ def _load(job: WorkerJob, target: Target) -> LoadedModel:
     return LoadedModel(backend, info, (*phases, phase.finished()))
 
 
-def _load_time(seconds: float) -> Measurement:
-    return Measurement(
-        metric="load_time",
 def _read_text(cell: CellJob, model: LoadedModel, send: Send) -> None:
     from slmbench.runner.fidelity import Reading, run_fidelity  # numpy is not a worker's own
 
@@ -117,6 +117,9 @@ def _read_text(cell: CellJob, model: LoadedModel, send: Send) -> None:
         send(PhaseDone(phase=record))
 
 
+def _load_time(seconds: float) -> Measurement:
+    return Measurement(
+        metric="load_time",
         samples=(seconds,),
         provenance=Provenance.MEASURED,
         method="counter",
@@ -126,12 +129,12 @@ def _read_text(cell: CellJob, model: LoadedModel, send: Send) -> None:
 
 def _run_cell(cell: CellJob, model: LoadedModel, send: Send) -> None:
     work = cell.spec.work
-    if isinstance(work, WorkloadSpec):
-        if model.info.kernel == "simulated":
-            raise BackendError(
     if isinstance(work, WorkloadSpec) and not work.timed:
         _read_text(cell, model, send)
         return
+    if isinstance(work, WorkloadSpec):
+        if model.info.kernel == "simulated":
+            raise BackendError(
                 Status.UNSUPPORTED,
                 "this variant runs on simulated kernels: its speed and memory say nothing",
             )
@@ -144,9 +147,19 @@ def _run_cell(cell: CellJob, model: LoadedModel, send: Send) -> None:
     items = ItemSet.model_validate_json(Path(cell.items).read_text("utf-8")).items
     send(CellStarted(digest=cell.spec.digest, steps=len(items)))
     with Watch.of(("interference",), cell.spec.target.device).phase("items") as phase:
-        for item in items:
-            send(StepDone(output=answer(model.backend, item)))
+        for first in range(0, len(items), stride := cell.look_every or len(items)):
+            if first and not _told_to_go_on(first, send):
+                break
+            for item in items[first : first + stride]:
+                send(StepDone(output=answer(model.backend, item)))
     send(PhaseDone(phase=phase.finished()))
+
+
+def _told_to_go_on(asked: int, send: Send) -> bool:
+    """Pause at a look until the supervisor has judged it; without a supervisor nothing goes on."""
+    send(AtLook(asked=asked))
+    line = sys.stdin.readline()
+    return bool(line) and GoOn.model_validate_json(line).more
 
 
 def answer(backend: Backend, item: Item) -> ItemOutput:
