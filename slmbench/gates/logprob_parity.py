@@ -67,16 +67,19 @@ class Distributions:
 def compare_rows(p: Rows, q: Rows, followed: Sequence[int]) -> Distributions:
     """Compare log-probabilities of shape (positions, vocabulary); ``followed``: the real tokens.
 
-    Where the vocabularies differ in length (padding), the common part is compared.
+    Where the vocabularies differ in length (padding), the common part is compared; a token that
+    one of them lacks makes the sums NaN, which no tolerance accepts.
     """
     width = min(p.shape[1], q.shape[1])
+    tokens = np.asarray(followed, dtype=np.int64)
+    if tokens.max(initial=0) >= width:
+        return Distributions(len(p), 0, math.nan, math.nan)
     kld = 0.0
     for start in range(0, len(p), _ROWS):  # a few rows at a time: float64 takes room
         a = _log_softmax(p[start : start + _ROWS, :width])
         b = _log_softmax(q[start : start + _ROWS, :width])
         kld += float((np.exp(a) * (a - b)).sum())
     at = np.arange(len(p))
-    tokens = np.asarray(followed, dtype=np.int64)
     deltas = np.abs(p[at, tokens].astype(np.float64) - q[at, tokens])
     same = p[:, :width].argmax(1) == q[:, :width].argmax(1)
     return Distributions(len(p), int(same.sum()), kld, float(deltas.sum()))

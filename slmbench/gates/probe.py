@@ -54,10 +54,11 @@ def main() -> None:
     """Entry point of ``python -m slmbench.gates.probe``."""
     with enter_child(sys.argv) as channel:
         job = ProbeJob.model_validate_json(sys.stdin.read())
-        channel.write(_answer(job).model_dump_json() + "\n")
+        channel.write(answer_probe(job).model_dump_json() + "\n")
 
 
-def _answer(job: ProbeJob) -> ProbeAnswer:
+def answer_probe(job: ProbeJob) -> ProbeAnswer:
+    """Load, ask, free; what goes wrong is told in ``failure``."""
     try:
         backend = BACKENDS.load(job.target.backend)()
         if job.target.memory_limit_bytes is not None:

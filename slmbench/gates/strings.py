@@ -2,7 +2,8 @@
 
 Old GGUF files carry a wrong pre-tokenizer without a warning (llama.cpp issue 7476); what differs
 is digits, runs of spaces, contractions, scripts, combining marks and text that looks like a
-special token. So each family below is varied alone, at the start, the end and inside a text.
+special token; plain prose tries the order of the merges. Each family below is varied alone, at
+the start, the end and inside a text, and then mixed.
 """
 
 from __future__ import annotations
@@ -48,8 +49,21 @@ _SPECIAL_LOOKING = (
     "<pad>", "<|user|>", "<bos>", "<eos>", "<|im_start", "im_end|>", "<| im_end |>", "<<SYS>>",
     "<|begin_of_text|>", "<|eot_id|>", "[PAD]", "<0x0A>", "▁the", "Ġthe", "<|", "|>",
 )  # fmt: skip
+_PROSE = (
+    "Neither of them had heard her answer, and there was no other witness.",
+    "Whether or not the weather holds, the brothers gather there in the evening.",
+    "She'd rather have waited; nobody, however, seemed to think it mattered!",
+    "Scientists measured the temperature of the reactor at regular intervals.",
+    "What is the boiling point of water at an altitude of two thousand metres?",
+    "Der Zug nach München fährt erst übermorgen, hieß es am Schalter.",
+    "L'été dernier, nous avons longé la côte jusqu'au phare abandonné.",
+    "¿Dónde está el niño que rompió la ventana de la señora García?",
+    "Kiedy wróciliśmy, źródło było już zupełnie wyschnięte.",
+    "IN CASE OF FIRE, LEAVE THE BUILDING AT ONCE.",
+)
 _FAMILIES: tuple[Sequence[str], ...] = (
-    _WORDS, _SCRIPTS, _EMOJI, _MARKS, _DIGITS, _SPACES, _CODE, _ADDRESSES, _SPECIAL_LOOKING,
+    _WORDS, _SCRIPTS, _EMOJI, _MARKS, _DIGITS, _SPACES, _CODE, _ADDRESSES, _PROSE,
+    _SPECIAL_LOOKING,
 )  # fmt: skip
 
 
