@@ -1,4 +1,4 @@
-"""Every variant against its parent, as a matrix of variants and tasks."""
+"""Every variant against its parent, or its base, as a matrix of variants and tasks."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from slmbench.analysis import MEANINGS, Comparison, Delta
+from slmbench.analysis.pairing import BASE
+from slmbench.analysis.recovery import Ratio
 from slmbench.metrics import METRICS
 from slmbench.report.cells import arrow
-from slmbench.report.format import show_difference, show_p
+from slmbench.report.format import show, show_difference, show_p, show_range
 from slmbench.report.leaderboard import ACCURACY
 
 
@@ -24,6 +26,12 @@ class DeltaCell:
     verdict: str
     p: str
     n: str
+    lossless: str
+    """The equivalence test in words."""
+    recovered: str
+    """Share of the parent's own loss that this step brought back."""
+    kept: str
+    """Share of the base's score above guessing that is left."""
     tooltip: str
     backend_differs: bool
 
@@ -50,6 +58,12 @@ class DeltaTable:
     """How often each verdict was given (quality only)."""
     largest_mde: str
     """The weakest test of them all, for the sentence above the table."""
+
+
+def base_table(comparison: Comparison) -> DeltaTable:
+    """Differences from the base of the lineage, of the variants that were not made from it."""
+    further = (d for d in comparison.deltas if d.parent != d.row.run.spec.variant.parent)
+    return delta_table(Comparison(tuple(further), comparison.refused))
 
 
 def delta_table(comparison: Comparison) -> DeltaTable:
@@ -105,6 +119,7 @@ def _cell(d: Delta | None) -> DeltaCell | None:
     flips = "" if diff.flips_up is None else f"▲{diff.flips_up} ▼{diff.flips_down}"
     adjusted = f", Holm-adjusted {show_p(d.p_holm)}" if d.p_holm is not None else ""
     tooltip = [f"derived; {diff.p_method}: p {show_p(diff.p)}{adjusted}"]
+    tooltip += _undefined(d)
     tooltip += [f"{flag}: {MEANINGS[flag].meaning}" for flag in d.flags]
     return DeltaCell(
         show_difference(diff.delta, unit),
@@ -112,8 +127,29 @@ def _cell(d: Delta | None) -> DeltaCell | None:
         flips,
         "" if diff.mde is None else show_difference(diff.mde, unit).lstrip("+"),
         d.verdict,
-        show_p(d.p_holm),
+        "" if d.p_holm is None else show_p(d.p_holm),
         f"n {diff.n}",
+        d.lossless,
+        _share(d.recovered),
+        _share(d.retention) if d.reference == BASE else "",
         " · ".join(tooltip),
         "backend differs" in d.flags,
     )
+
+
+def _share(ratio: Ratio | None) -> str:
+    """A ratio with its interval; empty when it is undefined."""
+    if ratio is None or ratio.value is None:
+        return ""
+    interval = show_range(ratio.value, ratio.low, ratio.high, "fraction")
+    return show(ratio.value, "fraction") + (f" ({interval})" if interval else "")
+
+
+def _undefined(d: Delta) -> list[str]:
+    """Why a share that could be expected here is not given."""
+    said = []
+    if d.recovered is not None and d.recovered.value is None:
+        said.append(f"recovered share: {d.recovered.reason}")
+    if d.reference == BASE and d.retention is not None and d.retention.value is None:
+        said.append(f"share kept: {d.retention.reason}")
+    return said

@@ -16,7 +16,7 @@ from slmbench.analysis.compare import Refused
 from slmbench.analysis.gates import gates_passed
 from slmbench.metrics import METRICS
 from slmbench.report.cells import Cell, arrow, arrow_words, cell_of
-from slmbench.report.deltas import DeltaTable, delta_table
+from slmbench.report.deltas import DeltaTable, base_table, delta_table
 from slmbench.report.figures import Figure, bits_figure, estimate_figure, pareto_figure
 from slmbench.report.format import show
 from slmbench.report.leaderboard import LeaderboardRow, System, leaderboard_rows
@@ -31,6 +31,7 @@ from slmbench.report.sections import (
     troubles,
     unavailable,
 )
+from slmbench.report.trust import Trust, trust
 from slmbench.store import replace_file
 from slmbench.store.gates import GateRecord, read_gates
 
@@ -70,8 +71,12 @@ class Page:
     estimate: Figure | None
     estimate_reason: str
     deltas: DeltaTable
+    base_deltas: DeltaTable
+    """Of the variants whose parent is not the root."""
     refused: tuple[Refused, ...]
     lineage: Lineage
+    trust: Trust
+    """Suspect numbers, shortcuts, calibration."""
     troubles: tuple[Trouble, ...]
     skipped: tuple[Skipped, ...]
     unavailable: tuple[Unavailable, ...]
@@ -110,7 +115,7 @@ class Page:
     def figures(self) -> tuple[Figure, ...]:
         """All figures, in page order."""
         extra = [f for f in (self.bits, self.estimate) if f is not None]
-        return (*self.tradeoffs, *extra)
+        return (*self.tradeoffs, *self.trust.figures, *extra)
 
 
 def _part(row: LeaderboardRow, part: str) -> tuple[Cell, ...]:
@@ -133,13 +138,14 @@ def make_page(results: Results, title: str) -> Page:
     """Compute everything that the page shows."""
     rows = tuple(leaderboard_rows(results))
     comparison = compare_to_parents(results, strict=False)
+    bases = results.compare(against="base")
     deltas = delta_table(comparison)
     tradeoffs = {cost: pareto_figure(rows, cost) for cost in PARETO_COSTS}
     estimates = _estimates(results, rows)
     days = sorted(r.record.started_utc[:10] for r in results.stored)
     levels = {show(r.chance, "fraction") for r in rows if r.chance is not None}
     seen = {f for row in results.metric_rows for f in row.flags}
-    seen |= {f for d in comparison.deltas for f in d.flags}
+    seen |= {f for d in (*comparison.deltas, *bases.deltas) for f in d.flags}
     found = tuple(f for f in tradeoffs.values() if f is not None)
     problems = troubles(results)
     return Page(
@@ -160,8 +166,10 @@ def make_page(results: Results, title: str) -> Page:
         estimate=estimate_figure(estimates),
         estimate_reason=next((c.reason for _, c in estimates if c.reason), ""),
         deltas=deltas,
+        base_deltas=base_table(bases),
         refused=comparison.refused,
         lineage=lineage(rows),
+        trust=trust(results, rows),
         troubles=problems,
         skipped=skipped(results),
         unavailable=unavailable(results),
