@@ -24,15 +24,28 @@ MARGIN_GROUPS = 4
 
 @dataclass(frozen=True, slots=True)
 class AnsweredRun:
-    """Outputs and judgements of one run."""
+    """Answers and judgements of one run of a task."""
 
-    items: ItemSet
-    outputs: tuple[ItemOutput, ...]
-    judged: Judged | None
-    """Of the task's primary metric."""
+    task: str
     primary: str
+    choices: Mapping[str, ChoiceAnswer]
+    """By item id, in the order of the items."""
+    texts: Mapping[str, tuple[int, ...]]
+    """Generated token ids by item id; of several answers to one item the first."""
+    clusters: Mapping[str, str]
+    """Of every item, told apart by task."""
+    scores: Mapping[str, float]
+    """Of the primary metric, by item id; only items that were scored."""
     vocabulary: tuple[int, tuple[int, ...]] | None
     """Vocabulary size and first ids of a probe: token ids mean the same where these are equal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two runs of one task on the same items."""
+
+    parent: AnsweredRun
+    variant: AnsweredRun
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +55,7 @@ class ChoicePair:
     cluster: str
     changed: bool
     """Another choice is likeliest (ties: another set of choices)."""
-    margin: float | None
+    margin: float
     """The parent's lead of its best choice over the second, as the primary metric reads it."""
     shift: float
     """Mean |difference| of the choices' summed log-likelihoods [nats]."""
@@ -52,39 +65,56 @@ class ChoicePair:
 
 @dataclass(frozen=True, slots=True)
 class MarginGroup:
-    """Items of one task whose parent margins lie next to each other."""
+    """Items whose parent margins have the same rank in their tasks."""
 
-    low: float
-    high: float
     items: int
     changed: int
 
 
-def answer_measures(parent: AnsweredRun, variant: AnsweredRun) -> tuple[Found, ...]:
-    """All measures that the two runs allow, on the items that both answered."""
-    return (
-        *_flips(parent, variant),
-        *_choices(choice_pairs(parent, variant)),
-        *_texts(parent, variant),
+def answered_run(
+    items: ItemSet,
+    outputs: Sequence[ItemOutput],
+    primary: str,
+    scores: Judged | None,
+    vocabulary: tuple[int, tuple[int, ...]] | None,
+) -> AnsweredRun:
+    """Condense what a run answered; ``scores`` are the judgements of its primary metric."""
+    judged = () if scores is None else zip(scores.items, scores.values, strict=True)
+    return AnsweredRun(
+        items.task,
+        primary,
+        {a.item.item_id: a for a in condensed(items, outputs).choices},
+        _generated(outputs),
+        {item.item_id: f"{items.task} {item.cluster}" for item in items.items},
+        {item: value for item, value in judged if value is not None},
+        vocabulary,
     )
 
 
-def choice_pairs(parent: AnsweredRun, variant: AnsweredRun) -> tuple[ChoicePair, ...]:
+def answer_measures(pairs: Sequence[Pair]) -> tuple[Found, ...]:
+    """All measures that the pairs allow, over the items of all of them that both runs answered.
+
+    Several pairs are the tasks of one suite for one variant and one parent.
+    """
+    return (*_flips(pairs), *_choices([choice_pairs(pair) for pair in pairs]), *_texts(pairs))
+
+
+def choice_pairs(pair: Pair) -> tuple[ChoicePair, ...]:
     """The multiple-choice items that both runs answered, in the variant's order."""
-    reading = _READINGS.get(variant.primary, "acc")
-    before = {a.item.item_id: a for a in condensed(parent.items, parent.outputs).choices}
-    flips = _score_changes(parent, variant)
-    pairs = []
-    for after in condensed(variant.items, variant.outputs).choices:
-        base = before.get(after.item.item_id)
+    reading = _READINGS.get(pair.variant.primary, "acc")
+    flips = _score_changes(pair)
+    found = []
+    for item, after in pair.variant.choices.items():
+        base = pair.parent.choices.get(item)
         if base is None or len(base.logprobs) < 2 or len(base.logprobs) != len(after.logprobs):
             continue
-        pairs.append(_pair(base, after, reading, flips.get(after.item.item_id)))
-    return tuple(pairs)
+        cluster = pair.variant.clusters[item]
+        found.append(_choice_pair(base, after, reading, cluster, flips.get(item)))
+    return tuple(found)
 
 
-def _pair(
-    base: ChoiceAnswer, after: ChoiceAnswer, reading: Reading, flip: float | None
+def _choice_pair(
+    base: ChoiceAnswer, after: ChoiceAnswer, reading: Reading, cluster: str, flip: float | None
 ) -> ChoicePair:
     left, right = base.values(reading), after.values(reading)
     if left is None or right is None:
@@ -92,7 +122,7 @@ def _pair(
     best, second = sorted(left, reverse=True)[:2]
     shifts = [abs(b - a) for a, b in zip(base.logprobs, after.logprobs, strict=True)]
     return ChoicePair(
-        after.item.cluster,
+        cluster,
         _winners(left) != _winners(right),
         best - second,
         statistics.fmean(shifts),
@@ -105,45 +135,39 @@ def _winners(values: Sequence[float]) -> frozenset[int]:
     return frozenset(i for i, value in enumerate(values) if value == best)
 
 
-def margin_groups(pairs: Sequence[ChoicePair]) -> tuple[MarginGroup, ...]:
-    """Changed answers by the parent's margin, in groups of equal size, smallest margin first."""
-    ordered = sorted((p for p in pairs if p.margin is not None), key=lambda p: p.margin or 0.0)
-    size = len(ordered)
-    found = []
-    for group in range(MARGIN_GROUPS):
-        begin, end = group * size // MARGIN_GROUPS, (group + 1) * size // MARGIN_GROUPS
-        part = ordered[begin:end]
-        if part:
-            ends = (part[0].margin or 0.0, part[-1].margin or 0.0)
-            found.append(MarginGroup(*ends, len(part), sum(p.changed for p in part)))
-    return tuple(found)
+def margin_groups(tasks: Sequence[Sequence[ChoicePair]]) -> tuple[MarginGroup, ...]:
+    """Changed answers by the parent's margin, smallest first.
+
+    The items of each task are put into groups of equal size, and the groups of equal rank
+    together.
+    """
+    items, changed = [0] * MARGIN_GROUPS, [0] * MARGIN_GROUPS
+    for task in tasks:
+        ordered = sorted(task, key=lambda p: p.margin)
+        for rank, pair in enumerate(ordered):
+            group = rank * MARGIN_GROUPS // len(ordered)
+            items[group] += 1
+            changed[group] += pair.changed
+    return tuple(MarginGroup(n, c) for n, c in zip(items, changed, strict=True) if n)
 
 
-def _score_changes(parent: AnsweredRun, variant: AnsweredRun) -> dict[str, float]:
-    if parent.judged is None or variant.judged is None:
-        return {}
-    before = dict(zip(parent.judged.items, parent.judged.values, strict=True))
-    after = zip(variant.judged.items, variant.judged.values, strict=True)
-    return {
-        item: value - base
-        for item, value in after
-        if value is not None and (base := before.get(item)) is not None
-    }
+def _score_changes(pair: Pair) -> dict[str, float]:
+    before, after = pair.parent.scores, pair.variant.scores
+    return {item: value - before[item] for item, value in after.items() if item in before}
 
 
-def _flips(parent: AnsweredRun, variant: AnsweredRun) -> Iterator[Found]:
-    changes = _score_changes(parent, variant)
-    if not changes or variant.judged is None:
+def _flips(pairs: Sequence[Pair]) -> Iterator[Found]:
+    changes = [(v, p.variant.clusters[i]) for p in pairs for i, v in _score_changes(p).items()]
+    if not changes:
         return
-    cluster = dict(zip(variant.judged.items, variant.judged.clusters, strict=True))
-    clusters = [cluster[item] for item in changes]
-    values = list(changes.values())
-    yield Found("flips_down", share_estimate([v < 0 for v in values], clusters))
-    yield Found("flips_up", share_estimate([v > 0 for v in values], clusters))
-    yield Found("flips", share_estimate([v != 0 for v in values], clusters))
+    clusters = [cluster for _, cluster in changes]
+    yield Found("flips_down", share_estimate([v < 0 for v, _ in changes], clusters))
+    yield Found("flips_up", share_estimate([v > 0 for v, _ in changes], clusters))
+    yield Found("flips", share_estimate([v != 0 for v, _ in changes], clusters))
 
 
-def _choices(pairs: Sequence[ChoicePair]) -> Iterator[Found]:
+def _choices(tasks: Sequence[Sequence[ChoicePair]]) -> Iterator[Found]:
+    pairs = [p for task in tasks for p in task]
     if not pairs:
         return
     clusters = [p.cluster for p in pairs]
@@ -153,41 +177,35 @@ def _choices(pairs: Sequence[ChoicePair]) -> Iterator[Found]:
     yield Found("wrong_to_wrong", share_estimate(otherwise, [p.cluster for p in scored]))
     yield Found("answers_agree", share_estimate([not p.changed for p in pairs], clusters))
     yield Found("choice_logprob_shift", mean_estimate([p.shift for p in pairs], clusters))
-    margins = [p.margin for p in pairs if p.margin is not None]
-    changed = [p for p in pairs if p.changed and p.margin is not None]
-    if not changed:
-        nothing = Estimate(None, 0, method="no value")
-        yield Found("changed_at_small_margin", nothing, "no answer changed")
-        return
-    middle = statistics.median(margins)
-    small = [p.margin is not None and p.margin < middle for p in changed]
-    share = share_estimate(small, [p.cluster for p in changed])
-    yield Found("changed_at_small_margin", share)
+    small: list[tuple[bool, str]] = []
+    for task in tasks:  # margins of different tasks have different scales
+        middle = statistics.median([p.margin for p in task]) if task else 0.0
+        small += [(p.margin < middle, p.cluster) for p in task if p.changed]
+    share = share_estimate([mark for mark, _ in small], [cluster for _, cluster in small])
+    yield Found("changed_at_small_margin", share, "" if small else "no answer changed")
 
 
-def _texts(parent: AnsweredRun, variant: AnsweredRun) -> Iterator[Found]:
-    before, after = _generated(parent), _generated(variant)
-    common = [item for item in variant.items.items if item.item_id in before.keys() & after.keys()]
+def _texts(pairs: Sequence[Pair]) -> Iterator[Found]:
+    common = [(p, i) for p in pairs for i in p.variant.texts if i in p.parent.texts]
     if not common:
         return
-    if parent.vocabulary != variant.vocabulary or parent.vocabulary is None:
+    if any(p.parent.vocabulary != p.variant.vocabulary or not p.variant.vocabulary for p in pairs):
         nothing = Estimate(None, 0, method="no value")
         why = "vocabulary mismatch: token ids cannot be compared"
         yield Found("outputs_identical", nothing, why)
         yield Found("first_divergent_token", nothing, why)
         return
-    at = [first_difference(before[i.item_id], after[i.item_id]) for i in common]
-    same = share_estimate([index is None for index in at], [i.cluster for i in common])
-    yield Found("outputs_identical", same)
+    at = [first_difference(p.parent.texts[i], p.variant.texts[i]) for p, i in common]
+    clusters = [p.variant.clusters[i] for p, i in common]
+    yield Found("outputs_identical", share_estimate([index is None for index in at], clusters))
     indices = [float(index) for index in at if index is not None]
     why = "" if indices else "all outputs are identical"
     yield Found("first_divergent_token", median_estimate(indices), why)
 
 
-def _generated(run: AnsweredRun) -> dict[str, tuple[int, ...]]:
-    """Token ids by item; of several answers to one item the first."""
+def _generated(outputs: Sequence[ItemOutput]) -> dict[str, tuple[int, ...]]:
     found = {}
-    for output in run.outputs:
+    for output in outputs:
         first = next((o for o in output.outputs if isinstance(o, GenerateOutput)), None)
         if first is not None and first.failure in (None, "empty_output"):
             found[output.item_id] = first.token_ids

@@ -6,15 +6,18 @@ against itself (in another process, packed otherwise), and nothing here is ranke
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pandas as pd
 
 from slmbench.analysis.answer_fidelity import (
     AnsweredRun,
     MarginGroup,
+    Pair,
     answer_measures,
+    answered_run,
     choice_pairs,
     margin_groups,
 )
@@ -30,6 +33,9 @@ from slmbench.requests import ItemSet
 from slmbench.spec import TaskSpec
 from slmbench.store import StoredRun, read_cell, read_items
 
+ALL_TASKS = "all tasks"
+"""Stands for the tasks of a suite together."""
+
 
 @dataclass(frozen=True, slots=True)
 class FidelityRow:
@@ -39,6 +45,8 @@ class FidelityRow:
     """The variant's."""
     parent: str
     parent_target: str
+    work: str
+    """Task, :data:`ALL_TASKS` of the run's suite, or ``fidelity`` for the text."""
     measure: str
     """Key of ``measures.MEASURES``."""
     estimate: Estimate
@@ -65,7 +73,7 @@ class FidelityRow:
 
 @dataclass(frozen=True, slots=True)
 class MarginRow:
-    """Changed answers of one pair of runs by the parent's margin."""
+    """Changed answers of one variant in one suite, by the parent's margin."""
 
     run: StoredRun
     parent: str
@@ -73,19 +81,27 @@ class MarginRow:
     """Smallest margins first."""
 
 
-def fidelity(results: Results, parent: str | None = None) -> pd.DataFrame:
-    """:func:`fidelity_rows` as a table (``columns.FIDELITY_COLUMNS``)."""
-    rows = [_table_row(row) for row in fidelity_rows(results, parent)]
-    values = {c.name: [row[i] for row in rows] for i, c in enumerate(FIDELITY_COLUMNS)}
-    return frame(FIDELITY_COLUMNS, values)
+@dataclass(frozen=True, slots=True)
+class Fidelity:
+    """The outcome of :func:`measure_fidelity`."""
+
+    rows: tuple[FidelityRow, ...]
+    margins: tuple[MarginRow, ...]
+
+    def table(self) -> pd.DataFrame:
+        """One row a measure (``columns.FIDELITY_COLUMNS``)."""
+        rows = [_table_row(row) for row in self.rows]
+        values = {c.name: [row[i] for row in rows] for i, c in enumerate(FIDELITY_COLUMNS)}
+        return frame(FIDELITY_COLUMNS, values)
 
 
-def fidelity_rows(results: Results, parent: str | None = None) -> tuple[FidelityRow, ...]:
+def measure_fidelity(results: Results, parent: str | None = None) -> Fidelity:
     """Every measure of every variant against its declared parent, or against ``parent``.
 
     Text measures come from runs of the fidelity workload (with ``parent``: those whose
-    reference it was); answer measures from any two runs of a task on the same items. UsageError
-    when ``parent`` has no results.
+    reference it was); answer measures from any two runs of a task on the same items, by task
+    and, as :data:`ALL_TASKS`, over the tasks of a suite. UsageError when ``parent`` has no
+    results.
     """
     known = {run.spec.variant.name for run in results.stored}
     if parent is not None and parent not in known:
@@ -93,19 +109,8 @@ def fidelity_rows(results: Results, parent: str | None = None) -> tuple[Fidelity
             f"no results of variant {parent!r} in {results.root}",
             hint=f"there are: {', '.join(sorted(known)) or 'none'}",
         )
-    return (*_text_rows(results, parent), *_answer_rows(results, parent))
-
-
-def margin_rows(results: Results) -> tuple[MarginRow, ...]:
-    """Changed answers by the parent's margin, for every pair with multiple-choice answers."""
-    found = []
-    for run, base in _pairs(results, None):
-        left, right = _answered(results, base), _answered(results, run)
-        if left is not None and right is not None:
-            groups = margin_groups(choice_pairs(left, right))
-            if groups:
-                found.append(MarginRow(run, base.spec.variant.name, groups))
-    return tuple(found)
+    answers, margins = _answers(results, parent)
+    return Fidelity((*_text_rows(results, parent), *answers), margins)
 
 
 def _text_rows(results: Results, parent: str | None) -> Iterator[FidelityRow]:
@@ -116,8 +121,8 @@ def _text_rows(results: Results, parent: str | None) -> Iterator[FidelityRow]:
             continue
         floor = () if is_floor(run) else floors.get(_floor_key(run), ())
         mine = FidelityRow(
-            run, reference.variant.name, reference.target.name, "kld_mean", Estimate(None, 0),
-            is_floor=is_floor(run),
+            run, reference.variant.name, reference.target.name, run.spec.work_name, "kld_mean",
+            Estimate(None, 0), is_floor=is_floor(run),
             flags=_flags(run, reference.target.backend),
         )  # fmt: skip
         yield from _with_floor(mine, text_measures(run), floor)
@@ -143,35 +148,99 @@ def _with_floor(
         )  # fmt: skip
 
 
-def _answer_rows(results: Results, parent: str | None) -> Iterator[FidelityRow]:
-    floors: dict[str, tuple[Found, ...]] = {}
+def _answers(
+    results: Results, parent: str | None
+) -> tuple[list[FidelityRow], tuple[MarginRow, ...]]:
+    read = _Reader(results)
+    suites: dict[tuple[str, ...], list[_Paired]] = {}
     for run, base in _pairs(results, parent):
-        left, right = _answered(results, base), _answered(results, run)
-        if left is None or right is None:
-            continue
-        key = base.record.run_id + base.record.digest
-        if key not in floors:
-            floors[key] = _answer_floor(results, base, left)
-        mine = FidelityRow(
-            run, base.spec.variant.name, base.spec.target.name, "flips", Estimate(None, 0),
-            parent_run=base, flags=_flags(run, base.spec.target.backend),
-        )  # fmt: skip
-        yield from _with_floor(mine, answer_measures(left, right), floors[key])
+        left, right = read.answers(base), read.answers(run)
+        if left is not None and right is not None:
+            again = read.again(base)
+            floor = Pair(left, again) if again is not None else None
+            paired = _Paired(run, base, Pair(left, right), floor)
+            suites.setdefault(_suite_key(paired), []).append(paired)
+    rows: list[FidelityRow] = []
+    margins = []
+    for found in suites.values():
+        for paired in found:
+            rows += _rows_of([paired], paired.run.spec.work_name)
+        if len(found) > 1:
+            rows += _rows_of(found, ALL_TASKS)
+        if groups := margin_groups([choice_pairs(p.pair) for p in found]):
+            first = found[0]
+            margins.append(MarginRow(first.run, first.base.spec.variant.name, groups))
+    return rows, tuple(margins)
 
 
-def _answer_floor(results: Results, base: StoredRun, left: AnsweredRun) -> tuple[Found, ...]:
-    """The parent's newest other run of the same cell, against it; nothing without one."""
-    others = [
-        run
-        for run in read_cell(results.root, base.spec)
-        if run.record.run_id != base.record.run_id
-        and run.record.status is Status.OK
-        and run.record.item_set == base.record.item_set
-    ]
-    if not others:
-        return ()
-    again = _answered(results, others[-1])
-    return () if again is None else answer_measures(left, again)
+def _rows_of(found: Sequence[_Paired], work: str) -> Iterator[FidelityRow]:
+    first = found[0]
+    floors = [p.floor for p in found if p.floor is not None]
+    mine = FidelityRow(
+        first.run, first.base.spec.variant.name, first.base.spec.target.name, work, "flips",
+        Estimate(None, 0), parent_run=first.base,
+        flags=_flags(first.run, first.base.spec.target.backend),
+    )  # fmt: skip
+    measured = answer_measures([p.pair for p in found])
+    floor = answer_measures(floors) if len(floors) == len(found) else ()
+    yield from _with_floor(mine, measured, floor)
+
+
+@dataclass(frozen=True, slots=True)
+class _Paired:
+    """A variant's run of a task with the parent's, and the parent's with its own other run."""
+
+    run: StoredRun
+    base: StoredRun
+    pair: Pair
+    floor: Pair | None
+
+
+def _suite_key(paired: _Paired) -> tuple[str, ...]:
+    """Tasks that are put together: of one suite, variant and parent, each on one target."""
+    run, base = paired.run, paired.base
+    sides = [(r.spec.variant.digest, r.spec.target.name, r.record.machine) for r in (run, base)]
+    return (run.spec.suite, run.spec.size, *sides[0], *sides[1])
+
+
+class _Reader:
+    """Reads the answers of each run once."""
+
+    def __init__(self, results: Results) -> None:
+        self._results = results
+        self._known: dict[Path, AnsweredRun | None] = {}
+        self._items: dict[str, ItemSet] = {}
+
+    def answers(self, run: StoredRun) -> AnsweredRun | None:
+        """Answers of a run; None when they or their items cannot be read."""
+        if run.folder not in self._known:
+            self._known[run.folder] = self._read(run)
+        return self._known[run.folder]
+
+    def again(self, base: StoredRun) -> AnsweredRun | None:
+        """The newest other run of the same cell on the same items; None without one."""
+        others = [
+            run
+            for run in read_cell(self._results.root, base.spec)
+            if run.record.run_id != base.record.run_id
+            and run.record.status is Status.OK
+            and run.record.item_set == base.record.item_set
+        ]
+        return self.answers(others[-1]) if others else None
+
+    def _read(self, run: StoredRun) -> AnsweredRun | None:
+        work, model, digest = run.spec.work, run.record.model, run.record.item_set
+        if digest is None or not isinstance(work, TaskSpec):
+            return None
+        try:
+            if digest not in self._items:
+                self._items[digest] = read_items(self._results.root, digest)
+            outputs = tuple(run.outputs())
+        except (ValueError, OSError):
+            return None
+        judged = (self._results.judged(run) or {}).get(work.primary)
+        vocabulary = (model.vocab_size, model.first_ids) if model is not None else None
+        return answered_run(self._items[digest], outputs, work.primary, judged, vocabulary)
 
 
 def _pairs(results: Results, parent: str | None) -> Iterator[tuple[StoredRun, StoredRun]]:
@@ -222,21 +291,6 @@ def _question(run: StoredRun) -> tuple[object, ...]:
     return (*same, work.num_fewshot, work.chat_template)
 
 
-def _answered(results: Results, run: StoredRun) -> AnsweredRun | None:
-    """Outputs and judgements of a run; None when they or their items cannot be read."""
-    work, model, digest = run.spec.work, run.record.model, run.record.item_set
-    if digest is None or not isinstance(work, TaskSpec):
-        return None
-    try:
-        items: ItemSet = read_items(results.root, digest)
-        outputs = tuple(run.outputs())
-    except (ValueError, OSError):
-        return None
-    judged = (results.judged(run) or {}).get(work.primary)
-    vocabulary = (model.vocab_size, model.first_ids) if model is not None else None
-    return AnsweredRun(items, outputs, judged, work.primary, vocabulary)
-
-
 def _flags(run: StoredRun, backend: str) -> tuple[Flag, ...]:
     return () if run.spec.target.backend == backend else ("backend differs",)
 
@@ -247,7 +301,7 @@ def _table_row(row: FidelityRow) -> tuple[object, ...]:
         row.run.record.run_id,
         row.parent_run.record.run_id if row.parent_run else None,
         spec.variant.name, row.parent, spec.target.name, row.parent_target,
-        spec.suite, spec.size, spec.work_name, row.measure,
+        spec.suite, spec.size, row.work, row.measure,
         e.value, e.low, e.high, e.method, e.n, row.floor.value if row.floor else None,
         row.unit, row.is_floor, row.reason, joined(row.flags),
     )  # fmt: skip

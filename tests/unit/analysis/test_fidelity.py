@@ -12,7 +12,7 @@ import pytest
 import builders as b
 from slmbench.analysis import compare_to_parents, load_results
 from slmbench.analysis.answer_fidelity import first_difference
-from slmbench.analysis.fidelity import FidelityRow, fidelity_rows, margin_rows
+from slmbench.analysis.fidelity import FidelityRow, measure_fidelity
 from slmbench.analysis.measures import MEASURES, TEXT_MEASURES
 from slmbench.analysis.text_fidelity import window_bootstrap
 from slmbench.errors import UsageError
@@ -50,7 +50,7 @@ def test_text_measures_by_hand(tmp_path: Path) -> None:
     shelf = b.Shelf(tmp_path)
     windows = [window([0.1 * i, 0.2 * i]) for i in range(1, 9)]
     shelf.load(text_cell(SMALL, BASE), *windows)
-    rows = fidelity_rows(load_results(tmp_path))
+    rows = measure_fidelity(load_results(tmp_path)).rows
     every = [0.1 * i * k for i in range(1, 9) for k in (1, 2)]
     mean = found(rows, "kld_mean").estimate
     assert mean.value == pytest.approx(np.mean(every))
@@ -71,7 +71,7 @@ def test_the_floor_is_the_parent_against_itself_on_the_same_target(tmp_path: Pat
     shelf = b.Shelf(tmp_path)
     shelf.load(text_cell(SMALL, BASE), *[window([0.4, 0.4])] * 6)
     shelf.load(text_cell(BASE, BASE), *[window([0.01, 0.01])] * 6)
-    rows = fidelity_rows(load_results(tmp_path))
+    rows = measure_fidelity(load_results(tmp_path)).rows
     row, floor = found(rows, "kld_mean"), found(rows, "kld_mean", "base")
     assert row.floor is not None
     assert row.floor.value == pytest.approx(0.01)
@@ -87,7 +87,7 @@ def test_the_tokens_of_a_window_are_one_cluster(tmp_path: Path) -> None:
     shelf = b.Shelf(tmp_path)
     shelf.load(text_cell(SMALL, BASE), *[window([0.1 * i] * 20) for i in range(1, 11)])
     results = load_results(tmp_path)
-    mean = found(fidelity_rows(results), "kld_mean").estimate
+    mean = found(measure_fidelity(results).rows, "kld_mean").estimate
     assert mean.se == pytest.approx(np.std(np.arange(0.1, 1.05, 0.1), ddof=1) / np.sqrt(10))
     row = next(r for r in results.metric_rows if r.metric == "kld")
     assert row.estimate.se == mean.se
@@ -112,7 +112,7 @@ def test_a_refused_divergence_says_why_and_keeps_the_rest(tmp_path: Path) -> Non
     )  # fmt: skip
     phases = [b.phase("window", refused, b.measurement("text_bpb_delta", 0.1 * i)) for i in (1, 3)]
     shelf.load(text_cell(SMALL, BASE), *phases)
-    rows = fidelity_rows(load_results(tmp_path))
+    rows = measure_fidelity(load_results(tmp_path)).rows
     assert found(rows, "kld_mean").estimate.value is None
     assert found(rows, "kld_mean").reason == "vocabulary mismatch: …"
     assert found(rows, "text_bpb_delta").estimate.value == pytest.approx(0.2)
@@ -122,7 +122,7 @@ def test_a_failed_run_and_another_backend_are_said(tmp_path: Path) -> None:
     shelf = b.Shelf(tmp_path)
     other = b.target("torch", backend="transformers")
     shelf.failure(text_cell(SMALL, BASE, other), Status.OOM, "too large")
-    rows = fidelity_rows(load_results(tmp_path))
+    rows = measure_fidelity(load_results(tmp_path)).rows
     assert {r.reason for r in rows} == {"oom: too large"}
     assert {r.measure for r in rows} == set(TEXT_MEASURES)
     assert {r.flags for r in rows} == {("backend differs",)}
@@ -165,7 +165,7 @@ def _seal(
     root: Path, what: VariantRef, items: ItemSet, outputs: tuple[ItemOutput, ...],
     scores: Sequence[float], **model: Any,
 ) -> None:  # fmt: skip
-    spec = b.cell(what, b.task("arc_easy"))
+    spec = b.cell(what, b.task(items.task))
     rows = tuple(
         ScoreRow(item_id=i.item_id, cluster=i.cluster, group="", metric="acc", value=v)
         for i, v in zip(items.items, scores, strict=True)
@@ -179,7 +179,7 @@ def test_flips_and_changed_answers_by_hand(tmp_path: Path) -> None:
     seal_answers(tmp_path, BASE, PARENT)
     seal_answers(tmp_path, SMALL, VARIANT)
     results = load_results(tmp_path)
-    rows = fidelity_rows(results)
+    rows = measure_fidelity(results).rows
     value = {r.measure: r.estimate.value for r in rows}
     assert value["flips_up"] == value["flips_down"] == 1 / 8
     assert value["flips"] == value["answers_changed"] == 2 / 8
@@ -188,7 +188,7 @@ def test_flips_and_changed_answers_by_hand(tmp_path: Path) -> None:
     assert value["choice_logprob_shift"] == pytest.approx((0.15 + 0.1) / 8)
     assert value["changed_at_small_margin"] == 1
     assert found(rows, "flips").parent_run is not None
-    (margins,) = margin_rows(results)
+    (margins,) = measure_fidelity(results).margins
     assert [(g.items, g.changed) for g in margins.groups] == [(2, 2), (2, 0), (2, 0), (2, 0)]
 
 
@@ -196,21 +196,36 @@ def test_wrong_to_another_wrong_is_a_change_but_no_flip(tmp_path: Path) -> None:
     items = b.choice_items("arc_easy", 2, choices=3)
     seal_answers(tmp_path, BASE, [(-3, -1, -2), (-1, -2, -3)], items)
     seal_answers(tmp_path, SMALL, [(-3, -2, -1), (-1, -2, -3)], items)
-    value = {r.measure: r.estimate.value for r in fidelity_rows(load_results(tmp_path))}
+    value = {r.measure: r.estimate.value for r in measure_fidelity(load_results(tmp_path)).rows}
     assert (value["flips"], value["answers_changed"], value["wrong_to_wrong"]) == (0, 0.5, 0.5)
+
+
+def test_tasks_of_a_suite_are_also_put_together(tmp_path: Path) -> None:
+    """Margins of the second task are ten times larger: each is judged in its own task."""
+    other = b.choice_items("piqa", 8, choices=2)
+    for what, rows in ((BASE, PARENT), (SMALL, VARIANT)):
+        seal_answers(tmp_path, what, rows)
+        seal_answers(tmp_path, what, [(10 * a, 10 * c) for a, c in rows], other)
+    measured = measure_fidelity(load_results(tmp_path))
+    pooled = {r.measure: r.estimate for r in measured.rows if r.work == "all tasks"}
+    assert (pooled["flips"].value, pooled["flips"].n) == (4 / 16, 16)
+    assert pooled["changed_at_small_margin"].value == 1
+    assert {r.work for r in measured.rows} == {"arc_easy", "piqa", "all tasks"}
+    (margins,) = measured.margins
+    assert [(g.items, g.changed) for g in margins.groups] == [(4, 4), (4, 0), (4, 0), (4, 0)]
 
 
 def test_flips_need_no_common_vocabulary(tmp_path: Path) -> None:
     seal_answers(tmp_path, BASE, PARENT, vocab_size=100)
     seal_answers(tmp_path, SMALL, VARIANT, vocab_size=200)
-    assert found(fidelity_rows(load_results(tmp_path)), "flips").estimate.value == 0.25
+    assert found(measure_fidelity(load_results(tmp_path)).rows, "flips").estimate.value == 0.25
 
 
 def test_two_runs_of_the_parent_are_the_floor_of_answers(tmp_path: Path) -> None:
     seal_answers(tmp_path, BASE, VARIANT)
     seal_answers(tmp_path, BASE, PARENT)
     seal_answers(tmp_path, SMALL, PARENT)
-    row = found(fidelity_rows(load_results(tmp_path)), "answers_changed")
+    row = found(measure_fidelity(load_results(tmp_path)).rows, "answers_changed")
     assert row.estimate.value == 0
     assert row.floor is not None
     assert row.floor.value == 0.25
@@ -219,7 +234,7 @@ def test_two_runs_of_the_parent_are_the_floor_of_answers(tmp_path: Path) -> None
 def test_another_item_set_is_not_compared(tmp_path: Path) -> None:
     seal_answers(tmp_path, BASE, PARENT)
     seal_answers(tmp_path, SMALL, PARENT[:4], b.choice_items("arc_easy", 4, choices=2))
-    assert fidelity_rows(load_results(tmp_path)) == ()
+    assert measure_fidelity(load_results(tmp_path)).rows == ()
 
 
 def test_against_a_named_variant(tmp_path: Path) -> None:
@@ -227,8 +242,8 @@ def test_against_a_named_variant(tmp_path: Path) -> None:
     seal_answers(tmp_path, other, PARENT)
     seal_answers(tmp_path, SMALL, VARIANT)
     results = load_results(tmp_path)
-    assert fidelity_rows(results) == ()
-    assert found(fidelity_rows(results, "other"), "flips").estimate.value == 0.25
+    assert measure_fidelity(results).rows == ()
+    assert found(measure_fidelity(results, "other").rows, "flips").estimate.value == 0.25
     with pytest.raises(UsageError, match="no results of variant 'nobody'"):
         results.fidelity("nobody")
 
@@ -257,7 +272,7 @@ def test_first_divergent_token(tmp_path: Path, same_vocabulary: bool) -> None:
             for item, ids in zip(items.items, answers, strict=True)
         )
         _seal(tmp_path, what, items, outputs, [1.0] * 4, vocab_size=size)
-    rows = fidelity_rows(load_results(tmp_path))
+    rows = measure_fidelity(load_results(tmp_path)).rows
     at, same = found(rows, "first_divergent_token"), found(rows, "outputs_identical")
     if same_vocabulary:
         assert (at.estimate.value, at.estimate.n, same.estimate.value) == (1, 3, 0.25)
