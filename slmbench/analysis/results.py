@@ -121,9 +121,9 @@ class Results:
         Text (KL divergence and kin) and answers (flips, changes); see ``analysis.fidelity`` and
         ``columns.FIDELITY_COLUMNS``. ``parent``: compare with this variant instead.
         """
-        from slmbench.analysis.fidelity import fidelity
+        from slmbench.analysis.fidelity import measure_fidelity
 
-        return fidelity(self, parent)
+        return measure_fidelity(self, parent).table()
 
     def compare(
         self,
