@@ -13,6 +13,9 @@ from slmbench.store import StoredRun
 PARENT, BASE = "parent", "base"
 """References that depend on the variant: what it was made from, and the root of its lineage."""
 
+_PER_TOKEN = frozenset({"nats/token", "perplexity"})
+"""Units of which only runs with one tokenizer can be compared."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reference:
@@ -106,9 +109,20 @@ def same_where_it_matters(
     for name, left, right in _matters(row.run, other.run):
         if left != right and name not in varied:
             raise IncomparableRunsError(name, right, left)
+    if row.unit in _PER_TOKEN:
+        _same_tokenizer(row.run, other.run, varied)
     found = other.run.spec.variant.digest
     if wanted.digest and wanted.digest != found and "parent_digest" not in varied:
         raise IncomparableRunsError("parent_digest", found, wanted.digest)
+
+
+def _same_tokenizer(left: StoredRun, right: StoredRun, varied: Collection[str]) -> None:
+    """A number per token means nothing beside one of another tokenizer; bits per byte do."""
+    mine, theirs = left.record.model, right.record.model
+    if mine is None or theirs is None or "tokenizer" in varied:
+        return
+    if mine.first_ids != theirs.first_ids:
+        raise IncomparableRunsError("tokenizer", theirs.first_ids, mine.first_ids)
 
 
 def _matters(left: StoredRun, right: StoredRun) -> Iterator[tuple[str, object, object]]:

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 import builders as b
-from slmbench.analysis import load_results
+from slmbench.analysis import compare_to_parents, load_results
 from slmbench.analysis.rows import JUDGED_OF, judged_by_metric
 from slmbench.analysis.statistics import exp_estimate, mean_estimate, pooled_estimate
 from slmbench.metrics import METRICS
 from slmbench.records import Provenance, ScoreRow
 from slmbench.requests import ItemOutput, LoglikelihoodOutput
-from slmbench.store import FinishedRun, seal
+from slmbench.store import FinishedRun, save_items, seal
 
 
 def test_a_pooled_value_is_a_ratio_of_sums_by_hand() -> None:
@@ -127,6 +127,30 @@ def test_results_pool_texts_and_derive_their_perplexity(tmp_path: Path) -> None:
     assert (ppl.provenance, ppl.n_failed, ppl.estimate.n) == (Provenance.DERIVED, 1, 2)
     assert "unscored items" in ppl.flags
     assert results.runs()["straddles"].tolist() == [2]
+
+
+@pytest.mark.parametrize(
+    ("metric", "compared"), [("ppl_rolling", False), ("nll_rolling", False), ("bpb_rolling", True)]
+)
+def test_numbers_per_token_are_compared_for_one_tokenizer_only(
+    tmp_path: Path, metric: str, compared: bool
+) -> None:
+    items = b.choice_items("slm_text_boolq_rolling", 3)
+    digest = save_items(tmp_path, items)
+    for name, parent, ids in (("base", None, (1, 2)), ("small", "base", (7, 8))):
+        spec = b.cell(b.variant(name, parent=parent), b.task("slm_text_boolq_rolling", metric))
+        rows = tuple(
+            _row(m, item.item_id, 1.0 + n, 10.0)
+            for m in ("nll_rolling", "bpb_rolling")
+            for n, item in enumerate(items.items)
+        )
+        made = b.record(spec, item_set=digest, items_total=3, model=b.model(first_ids=ids))
+        seal(tmp_path, FinishedRun(spec, b.environment(), made, (), rows, "perplexity"))
+    found = compare_to_parents(load_results(tmp_path), strict=False)
+    assert [d.metric for d in found.deltas] == ([metric] if compared else [])
+    assert [("tokenizer" in r.reason) for r in found.refused] == ([] if compared else [True])
+    allowed = compare_to_parents(load_results(tmp_path), strict=False, vary="tokenizer")
+    assert [d.metric for d in allowed.deltas] == [metric.replace("ppl", "nll")]
 
 
 def test_straddles_are_counted_in_answers_and_not_in_texts(tmp_path: Path) -> None:
