@@ -93,24 +93,26 @@ class Pack:
                 yield Pair(self.preamble + context, goals.tokens)
 
 
-def plan(pairs: Sequence[Pair], budget: int, largest: int | None = None) -> Iterator[Pack]:
+def plan(pairs: Sequence[Pair], budget: int, most: int | None = None) -> Iterator[Pack]:
     """Packs that answer the pairs in their order.
 
     Pairs with the same context make one tree, and so do neighbours that begin alike while the
     tree stays small; where it would not, the common beginning becomes a preamble. A pack holds
     as many trees as ``budget`` new tokens allow, and at least one. Every pair keeps at least one
-    context token of its own, because its first logits are read there. ``largest``: most pairs
-    in a tree; None: no limit.
+    context token of its own, because its first logits are read there. ``most``: pairs of a
+    pack; None: no limit.
     """
-    for preamble, trees in _forest(pairs, largest):
+    for preamble, trees in _forest(pairs, most):
         pack: list[Tree] = []
-        size = 0
+        size = asked = 0
         for tree in trees:
-            if pack and size + len(tree.ids) > budget:
+            full = most is not None and asked + len(tree.goals) > most
+            if pack and (full or size + len(tree.ids) > budget):
                 yield Pack(preamble, tuple(pack))
-                pack, size = [], 0
+                pack, size, asked = [], 0, 0
             pack.append(tree)
             size += len(tree.ids)
+            asked += len(tree.goals)
         yield Pack(preamble, tuple(pack))
 
 
@@ -130,42 +132,42 @@ _Group = list[Pair]
 """Neighbours with the same context."""
 
 
-def _forest(pairs: Sequence[Pair], largest: int | None) -> Iterator[tuple[Ids, list[Tree]]]:
+def _forest(pairs: Sequence[Pair], most: int | None) -> Iterator[tuple[Ids, list[Tree]]]:
     """Trees in order, those in a row without a preamble together."""
     plain: list[Tree] = []
-    for beginning, groups in _alike(_groups(pairs, largest)):
+    for beginning, groups in _alike(_groups(pairs, most)):
         members = [pair for group in groups for pair in group]
         small = _nodes(beginning, members) <= SMALL_TREE
-        if len(groups) == 1 or (small and (largest is None or len(members) <= largest)):
-            plain.append(_grow(members))
+        if len(groups) == 1 or (small and (most is None or len(members) <= most)):
+            plain.append(grow(members))
         elif len(beginning) < LEAST_PREAMBLE:
-            plain += [_grow(group) for group in groups]
+            plain += [grow(group) for group in groups]
         else:
             if plain:
                 yield (), plain
                 plain = []
             cut = [[_without(p, len(beginning)) for p in group] for group in groups]
             rest = [pair for group in cut for pair in group]
-            yield beginning, [tree for _, trees in _flat(rest, largest) for tree in trees]
+            yield beginning, [tree for _, trees in _flat(rest, most) for tree in trees]
     if plain:
         yield (), plain
 
 
-def _flat(pairs: Sequence[Pair], largest: int | None) -> Iterator[tuple[Ids, list[Tree]]]:
+def _flat(pairs: Sequence[Pair], most: int | None) -> Iterator[tuple[Ids, list[Tree]]]:
     """Trees after a preamble: what begins alike is joined while it is small."""
-    for beginning, groups in _alike(_groups(pairs, largest)):
+    for beginning, groups in _alike(_groups(pairs, most)):
         members = [pair for group in groups for pair in group]
         small = _nodes(beginning, members) <= SMALL_TREE
-        if small and (largest is None or len(members) <= largest):
-            yield (), [_grow(members)]
+        if small and (most is None or len(members) <= most):
+            yield (), [grow(members)]
         else:
-            yield (), [_grow(group) for group in groups]
+            yield (), [grow(group) for group in groups]
 
 
-def _groups(pairs: Sequence[Pair], largest: int | None) -> Iterator[_Group]:
+def _groups(pairs: Sequence[Pair], most: int | None) -> Iterator[_Group]:
     group: _Group = []
     for pair in pairs:
-        if group and (len(group) == largest or group[0].context != pair.context):
+        if group and (len(group) == most or group[0].context != pair.context):
             yield group
             group = []
         group.append(pair)
@@ -205,8 +207,8 @@ def _without(pair: Pair, length: int) -> Pair:
     return Pair(pair.context[length:], pair.continuation)
 
 
-def _grow(pairs: Sequence[Pair]) -> Tree:
-    """The tree of pairs that belong together."""
+def grow(pairs: Sequence[Pair]) -> Tree:
+    """The tree of pairs; what their contexts have in common becomes its trunk."""
     trunk = min(common(pairs[0].context, pair.context) for pair in pairs)
     ids: list[int] = list(pairs[0].context[:trunk])
     parents = list(range(-1, trunk - 1))

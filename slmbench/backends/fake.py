@@ -16,14 +16,16 @@ import threading
 import time
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from slmbench.backends import CAPABILITIES
 from slmbench.backends.options import read_options
-from slmbench.backends.protocol import BackendError, Capabilities, LoadJob
-from slmbench.backends.text import PROBE, Ids, LocalBackend, Step, TokenScore
+from slmbench.backends.protocol import BackendError, Capabilities, LoadJob, Sharing
+from slmbench.backends.text import PROBE, LocalBackend, Step
+from slmbench.backends.units import TokenScore
+from slmbench.prefix_tree import Ids, Pack, Pair
 from slmbench.records import ModelInfo, Status
 from slmbench.requests import (
     ChatMessage,
@@ -34,6 +36,9 @@ from slmbench.requests import (
     RollingRequest,
 )
 from slmbench.spec.base import Frozen
+
+if TYPE_CHECKING:
+    from slmbench.backends.protocol import LogprobMatrix
 
 _END = 256
 """The only special token: begins an empty context and ends a generation."""
@@ -131,11 +136,30 @@ class FakeBackend(LocalBackend):
         )
 
     def loglikelihood(
-        self, requests: Sequence[LoglikelihoodRequest | RollingRequest]
+        self, requests: Sequence[LoglikelihoodRequest | RollingRequest], *, share: bool = True
     ) -> Iterator[LoglikelihoodOutput]:
         """As LocalBackend, after the fault if one was asked for."""
         self._fail_at("loglikelihood")
-        yield from super().loglikelihood(requests)
+        yield from super().loglikelihood(requests, share=share)
+
+    def sharing(self) -> Sharing:
+        """Exact: nothing is ever rounded differently."""
+        return Sharing(True)
+
+    def next_logprobs(self, ids: Sequence[int], first: int) -> LogprobMatrix:
+        """The fake's own distributions, 257 columns."""
+        import numpy as np
+
+        state = self._hash(tuple(ids[:first]))
+        rows = np.full((len(ids) - first, _VOCAB), -math.log(_VOCAB), dtype=np.float32)
+        if self._non_finite("loglikelihood"):
+            rows[:] = np.nan
+        elif self._options.mode != "constant":
+            for row, token in zip(rows, ids[first:], strict=True):
+                weights = _weights(state)
+                row[:] = np.log(np.array([weights.of(t) for t in range(_VOCAB)]) / weights.total())
+                state.update(token.to_bytes(2, "little"))
+        return rows
 
     def generate(self, request: GenerateRequest) -> GenerateOutput:
         """As LocalBackend, after the fault if one was asked for."""
@@ -176,9 +200,11 @@ class FakeBackend(LocalBackend):
     def _limit(self) -> int:
         return self._context
 
-    def _score(self, context: Ids, continuations: Sequence[Ids]) -> Sequence[TokenScore]:
-        start = self._hash(context)
-        return [self._score_one(start.copy(), tokens) for tokens in continuations]
+    def _score_alone(self, pair: Pair) -> TokenScore:
+        return self._score_one(self._hash(pair.context), pair.continuation)
+
+    def _score_pack(self, pack: Pack) -> Sequence[TokenScore]:
+        return [self._score_alone(pair) for pair in pack.pairs()]
 
     def _score_one(self, state: hashlib.blake2b, tokens: Ids) -> TokenScore:
         if self._non_finite("loglikelihood"):

@@ -1,23 +1,24 @@
 """llama.cpp through the low-level functions of llama-cpp-python.
 
-Logits are asked for at scored positions only; requests that share a context evaluate it once
-and fork its KV cells by sequence id, which copies nothing.
+Logits are asked for at scored positions only; what requests have in common is evaluated once:
+its KV cells carry the ids of all sequences that begin with it, which copies nothing.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter_ns
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 from llama_cpp.llama_chat_format import Jinja2ChatFormatter
 from pydantic import Field
 
 from slmbench.backends import CAPABILITIES
+from slmbench.backends.llama_packed import MAX_OUTPUTS, PackedScorer, Tally, log_softmax
 from slmbench.backends.llama_session import (
     Cell,
     LlamaModel,
@@ -29,12 +30,18 @@ from slmbench.backends.llama_session import (
     gpu_offload,
 )
 from slmbench.backends.options import read_options
-from slmbench.backends.protocol import BackendError, Capabilities, LoadJob
-from slmbench.backends.text import PROBE, Ids, LocalBackend, Step, TokenScore
+from slmbench.backends.probe import agreement, probe_packs
+from slmbench.backends.protocol import BackendError, Capabilities, LoadJob, Sharing
+from slmbench.backends.text import PROBE, LocalBackend, Step
+from slmbench.backends.units import TokenScore
+from slmbench.prefix_tree import Ids, Pack, Pair
 from slmbench.records import ModelInfo, Status
 from slmbench.requests import ChatMessage
 from slmbench.spec import Target
 from slmbench.spec.base import Frozen
+
+if TYPE_CHECKING:
+    from slmbench.backends.protocol import LogprobMatrix
 
 
 class LlamaCppOptions(Frozen):
@@ -50,30 +57,12 @@ class LlamaCppOptions(Frozen):
     kv_type f32 it stays within 1e-3 nats of transformers; the fused kernel sums in 16 bits."""
     batch: int = Field(default=512, ge=1)
     """Most tokens of one decode call."""
-    max_sequences: int = Field(default=32, ge=2, le=64)
-    """Most prompts of a batch; at least 2, because scoring forks the shared context."""
-    share_prefix: bool = True
-    """Evaluate a shared context once; false scores each continuation from scratch."""
+    max_sequences: int = Field(default=32, ge=1, le=64)
+    """Most prompts of a batch."""
 
 
-@dataclass(slots=True)
-class _Tally:
-    """Running score of one continuation."""
-
-    logprob: float = 0.0
-    greedy: bool = True
-
-    def add(self, row: Logits, token: int) -> None:
-        """Add log softmax(row)[token], computed with a float64 sum."""
-        top = row.max()
-        with np.errstate(all="ignore"):
-            norm = float(top) + float(np.log(np.exp(row - top).sum(dtype=np.float64)))
-        self.logprob += float(row[token]) - norm
-        self.greedy = self.greedy and int(row.argmax()) == token
-
-    def score(self) -> TokenScore:
-        finite = bool(np.isfinite(self.logprob))
-        return TokenScore(self.logprob if finite else None, self.greedy and finite)
+_SEQUENCES = 64
+"""Of the session that scores: one holds the preamble, the others a pair each."""
 
 
 class LlamaCppBackend(LocalBackend):
@@ -84,10 +73,14 @@ class LlamaCppBackend(LocalBackend):
     def __init__(self) -> None:
         self._options = LlamaCppOptions()
         self._loaded: tuple[LlamaModel, LlamaSession] | None = None
+        self._scorer: PackedScorer | None = None
+        self._verdict: Sharing | None = None
 
     def load(self, job: LoadJob) -> ModelInfo:
         """Load a GGUF file; BackendError: invalid (damaged), oom, unsupported (no GPU build)."""
         self._options = options = read_options(LlamaCppOptions, job.target)
+        self._scorer = self._verdict = None
+        self._budget, self._most = options.batch, _SEQUENCES - 1
         gpu = _gpu_number(job.target)
         _check_file(job.path)
         extra = options.use_extra_bufts
@@ -137,6 +130,9 @@ class LlamaCppBackend(LocalBackend):
 
     def close(self) -> None:
         """Free context and weights; may be called again."""
+        if self._scorer is not None:
+            self._scorer.close()
+            self._scorer = None
         if self._loaded:
             model, session = self._loaded
             self._loaded = None
@@ -182,46 +178,64 @@ class LlamaCppBackend(LocalBackend):
     def _limit(self) -> int:
         return min(self._session.settings.context, self._model.context_train)
 
-    def _score(self, context: Ids, continuations: Sequence[Ids]) -> Sequence[TokenScore]:
-        if self._model.stateful or not self._options.share_prefix:
-            return [self._score_alone(context, tokens) for tokens in continuations]
-        tallies = [_Tally() for _ in continuations]
-        self._session.clear()
-        last = len(context) - 1
-        cells = [Cell(token, at, 0, at == last) for at, token in enumerate(context)]
-        for _, row in self._session.feed(cells):
-            for tally, tokens in zip(tallies, continuations, strict=True):
-                tally.add(row, tokens[0])
-        for tally, tokens in zip(tallies, continuations, strict=True):
-            self._score_rest(len(context), tally, tokens)
-        return [tally.score() for tally in tallies]
+    def sharing(self) -> Sharing:
+        """Whether packs of prefix trees give this model's own numbers, tried on a probe."""
+        if self._verdict is None:
+            self._verdict = self._try_packs()
+        return self._verdict
 
-    def _score_alone(self, context: Ids, tokens: Ids) -> TokenScore:
+    def _try_packs(self) -> Sharing:
+        model, session = self._require()
+        if model.stateful:
+            return Sharing(False, "the model keeps a running state besides keys and values")
+        if model.window:
+            return Sharing(False, f"some layers have a sliding window of {model.window} tokens")
+        outputs = min(session.settings.batch, MAX_OUTPUTS)
+        cells = session.settings.context + self._budget  # a preamble and a pack
+        settings = replace(session.settings, context=cells, sequences=_SEQUENCES, outputs=outputs)
+        self._scorer = PackedScorer(LlamaSession(model, settings))
+        packs = probe_packs(self._encode_text(PROBE), self._limit())
+        pairs = [pair for pack in packs for pair in pack.pairs()]
+        alone = [self._score_alone(pair) for pair in pairs]
+        packed = [score for pack in packs for score in self._scorer.score(pack)]
+        return agreement(pairs, alone, packed, full=False)
+
+    def _score_pack(self, pack: Pack) -> Sequence[TokenScore]:
+        assert self._scorer is not None, "sharing() comes first"
+        if not self._scorer.holds(pack):  # very many or long choices of one context
+            return [self._score_alone(pair) for pair in pack.pairs()]
+        return self._scorer.score(pack)
+
+    def _score_alone(self, pair: Pair) -> TokenScore:
         """The plain way: context and continuation in one sequence."""
+        first = len(pair.context) - 1
+        tally = Tally(self._session.settings.threads)
+        for wanted, rows in self._alone(pair.fed, first):
+            tally.add(rows, [(at, pair.continuation[cell - first])
+                             for at, cell in enumerate(wanted)])  # fmt: skip
+        return TokenScore.of(tally.logprobs, tally.greedy)
+
+    def next_logprobs(self, ids: Sequence[int], first: int) -> LogprobMatrix:
+        """log p(. | ids[:i]) for i = first … len(ids) - 1, float32, all outputs."""
+        parts = [log_softmax(rows) for _, rows in self._alone(tuple(ids)[:-1], first - 1)]
+        return np.concatenate(parts)
+
+    def _alone(self, fed: Ids, first: int) -> Iterator[tuple[list[int], Logits]]:
+        """Logits after each token from number ``first`` on, from a cold cache."""
         self._session.clear()
-        first = len(context) - 1
-        fed = context + tokens[:-1]
-        cells = [Cell(token, at, 0, at >= first) for at, token in enumerate(fed)]
-        tally = _Tally()
-        for index, row in self._session.feed(cells):
-            tally.add(row, tokens[index - first])
-        return tally.score()
+        return self._session.feed([Cell(t, at, (0,), at >= first) for at, t in enumerate(fed)])
 
-    def _score_rest(self, start: int, tally: _Tally, tokens: Ids) -> None:
-        """Score all but the first token of a continuation, in a fork of sequence 0.
-
-        One continuation at a time, on purpose: with quantized weights the kernels round
-        activations, and which kernel runs depends on the batch. Scoring the choices of an item
-        in one batch moved sums of about 30 tokens by up to 1.7 nats against scoring them one by
-        one (Q4_1, processor with AVX512); this way the answer is the same to the last bit.
-        """
-        if len(tokens) == 1:
-            return
-        self._session.fork(0, 1)
-        cells = [Cell(token, start + at, 1, True) for at, token in enumerate(tokens[:-1])]
-        for index, row in self._session.feed(cells):
-            tally.add(row, tokens[index + 1])
-        self._session.drop(1)
+    def _tokens_within(self, text: str, whole: Ids, before: Ids, characters: int) -> int:
+        pieces = [self._model.piece(token) for token in whole]
+        if b"".join(pieces) != text.encode():  # a tokenizer that changes the text
+            return super()._tokens_within(text, whole, before, characters)
+        room, found = len(text[:characters].encode()), 0
+        for piece in pieces:
+            room -= len(piece)
+            if room < 0:
+                break
+            found += 1
+        return found
 
     def _steps(self, prompts: Sequence[Ids]) -> Generator[Step, None, None]:
         if len(prompts) > self._session.settings.sequences:
@@ -232,7 +246,7 @@ class LlamaCppBackend(LocalBackend):
             )
         self._session.clear()
         cells = [
-            Cell(token, at, row, at == len(prompt) - 1)
+            Cell(token, at, (row,), at == len(prompt) - 1)
             for row, prompt in enumerate(prompts)
             for at, token in enumerate(prompt)
         ]
@@ -242,16 +256,18 @@ class LlamaCppBackend(LocalBackend):
             ids, finite = self._pick(cells)
             yield Step(ids, perf_counter_ns(), finite, evaluated)
             evaluated = ()
-            cells = [Cell(token, positions[row], row, True) for row, token in enumerate(ids)]
+            cells = [Cell(token, positions[row], (row,), True) for row, token in enumerate(ids)]
             positions = [position + 1 for position in positions]
 
     def _pick(self, cells: Sequence[Cell]) -> tuple[Ids, bool]:
         """Arg max after the cells, one per sequence (cells are in order of sequence)."""
-        ids, finite = [], True
-        for _, row in self._session.feed(cells):
-            token = int(row.argmax())  # NaN is the largest for argmax
-            ids.append(token)
-            finite = finite and bool(np.isfinite(row[token]))
+        ids: list[int] = []
+        finite = True
+        for _, rows in self._session.feed(cells):
+            for row in rows:
+                token = int(row.argmax())  # NaN is the largest for argmax
+                ids.append(token)
+                finite = finite and bool(np.isfinite(row[token]))
         return tuple(ids), finite
 
 

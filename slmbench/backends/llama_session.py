@@ -24,8 +24,6 @@ from slmbench.records import Status
 
 Logits = npt.NDArray[np.float32]
 
-_OUTPUTS = 64
-"""Logit rows of one decode call: the engine reserves as many times the vocabulary in floats."""
 _ERROR, _CONTINUED = 4, 5
 _FLASH = {"auto": -1, "off": 0, "on": 1}
 _KV = {"f32": (0, 4), "f16": (1, 2)}
@@ -97,6 +95,8 @@ class SessionSettings:
     kv_type: Literal["f16", "f32"]
     flash_attn: Literal["auto", "off", "on"]
     gpu: bool
+    outputs: int = 64
+    """Logit rows of one decode call: the engine reserves as many times the vocabulary in floats."""
 
 
 class Cell(NamedTuple):
@@ -104,7 +104,8 @@ class Cell(NamedTuple):
 
     token: int
     position: int
-    sequence: int
+    sequences: tuple[int, ...]
+    """Those that see it."""
     wanted: bool
     """Whether its logits are read."""
 
@@ -140,6 +141,8 @@ class LlamaModel:
             api.llama_model_is_recurrent(self.handle) or api.llama_model_is_hybrid(self.handle)
         )
         """Keeps a running state besides (or instead of) keys and values."""
+        self.window = int(api.llama_model_n_swa(self.handle))
+        """Sliding window of some layers [tokens]; 0: none."""
 
     def kv_bytes_per_token(self, kv_type: str) -> int | None:
         """Keys and values of one token, all layers [bytes]; None for stateful models."""
@@ -191,6 +194,17 @@ class LlamaModel:
             room = -count
         raise BackendError(Status.INVALID, "llama.cpp cannot turn these tokens into text")
 
+    def piece(self, token: int) -> bytes:
+        """The bytes that a token stands for; special tokens stand for none."""
+        room = 64
+        for _ in range(2):
+            buffer = ctypes.create_string_buffer(room)
+            count = api.llama_token_to_piece(self._vocab, token, buffer, room, 0, False)
+            if count >= 0:
+                return buffer.raw[:count]
+            room = -count
+        raise BackendError(Status.INVALID, f"llama.cpp has no text for token {token}")
+
     def is_end(self, token: int) -> bool:
         """Whether the token ends a generation (EOS, EOT …)."""
         return bool(api.llama_vocab_is_eog(self._vocab, token))
@@ -212,7 +226,7 @@ class LlamaSession:
         params.n_ctx = settings.context
         params.n_batch = params.n_ubatch = self._batch_size = min(settings.batch, settings.context)
         params.n_seq_max = settings.sequences
-        params.n_outputs_max = min(max(_OUTPUTS, settings.sequences), self._batch_size)
+        params.n_outputs_max = min(max(settings.outputs, settings.sequences), self._batch_size)
         params.n_outputs_max_per_seq = 0
         params.n_threads = params.n_threads_batch = settings.threads
         params.type_k = params.type_v = _KV[settings.kv_type][0]
@@ -228,7 +242,7 @@ class LlamaSession:
                 "lower the target's context",
             )
         self._memory = api.llama_get_memory(self._handle)
-        self._batch = api.llama_batch_init(self._batch_size, 0, 1)
+        self._batch = api.llama_batch_init(self._batch_size, 0, settings.sequences)
 
     def clear(self) -> None:
         """Forget everything: the next evaluation starts cold."""
@@ -242,18 +256,18 @@ class LlamaSession:
         """Forget a sequence; cells that another one shares stay."""
         api.llama_memory_seq_rm(self._memory, sequence, -1, -1)
 
-    def feed(self, cells: Sequence[Cell]) -> Iterator[tuple[int, Logits]]:
-        """Evaluate the cells in order; yields (index of the cell, its logits) where wanted.
+    def feed(self, cells: Sequence[Cell]) -> Iterator[tuple[list[int], Logits]]:
+        """Evaluate the cells in order; yields the wanted ones' indices and logits, call by call.
 
-        A row of logits is a view of the engine's memory, valid until the next one is asked for.
+        Logits have the shape (indices, vocabulary). They lie in the engine's memory: valid, and
+        the caller's to overwrite, until the next are asked for.
         """
         start = 0
         while start < len(cells):
             stop = self._slice_end(cells, start)
             self._decode(cells[start:stop])
-            for index in range(start, stop):
-                if cells[index].wanted:
-                    yield index, self._row(index - start)
+            if wanted := [i for i in range(start, stop) if cells[i].wanted]:
+                yield wanted, self._rows(len(wanted))
             start = stop
 
     def close(self) -> None:
@@ -279,8 +293,10 @@ class LlamaSession:
         for i, cell in enumerate(cells):
             batch.token[i] = cell.token
             batch.pos[i] = cell.position
-            batch.n_seq_id[i] = 1
-            batch.seq_id[i][0] = cell.sequence
+            batch.n_seq_id[i] = len(cell.sequences)
+            owners = batch.seq_id[i]
+            for place, sequence in enumerate(cell.sequences):
+                owners[place] = sequence
             batch.logits[i] = cell.wanted
         code = api.llama_decode(self._handle, batch)
         if code == 0:
@@ -294,11 +310,12 @@ class LlamaSession:
         status = Status.OOM if _mentions_memory() else Status.CRASHED
         raise BackendError(status, f"llama_decode returned {code}: {_LOG.why()}")
 
-    def _row(self, index: int) -> Logits:
-        pointer = api.llama_get_logits_ith(self._handle, index)
+    def _rows(self, count: int) -> Logits:
+        """Logits of the last call's wanted cells: the engine keeps them in their order."""
+        pointer = api.llama_get_logits(self._handle)
         if not pointer:
-            raise BackendError(Status.CRASHED, f"llama.cpp has no logits for token {index}")
-        return np.ctypeslib.as_array(pointer, shape=(self._model.vocab_size,))
+            raise BackendError(Status.CRASHED, "llama.cpp has no logits for the last call")
+        return np.ctypeslib.as_array(pointer, shape=(count, self._model.vocab_size))
 
 
 def _mentions_memory() -> bool:

@@ -96,7 +96,8 @@ class Backend(Protocol):
     def next_logprobs(self, ids: Sequence[int], first: int) -> LogprobMatrix:
         """log p(. | ids[:i]) for i = first … len(ids) - 1, over the full vocabulary [nats].
 
-        float32, shape (len(ids) - first, vocab_size()), each row a float32 log-softmax;
+        float32, shape (len(ids) - first, outputs), each row a float32 log-softmax; ``outputs``
+        is the width of the model's output layer, padding included: vocab_size() or more.
         ``first`` >= 1. From a cold cache.
         """
 

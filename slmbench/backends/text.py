@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from itertools import islice
 from time import perf_counter_ns
 
-from slmbench.backends.protocol import BackendError
+from slmbench.backends.protocol import BackendError, Sharing
+from slmbench.backends.units import Question, TokenScore, cut, windows
+from slmbench.prefix_tree import Ids, Pack, Pair, common, plan
 from slmbench.records import Status
 from slmbench.requests import (
     ChatMessage,
@@ -29,18 +31,6 @@ from slmbench.requests import (
 PROBE = "The capital of France is Paris."
 """Text whose first token ids go into ModelInfo: shows BOS and tokenizer differences."""
 
-Ids = tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class TokenScore:
-    """How likely one continuation is after its context."""
-
-    logprob: float | None
-    """Sum of the log-probabilities of its tokens [nats]; None if any is NaN or infinite."""
-    greedy: bool
-    """Whether every token is the arg max of its position."""
-
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -53,16 +43,6 @@ class Step:
     """Whether the chosen logits of all sequences were finite."""
     evaluated: Ids = ()
     """First step only: prompt tokens that the engine evaluated, per sequence."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """Token ids of a request."""
-
-    context: Ids
-    """Never empty."""
-    continuation: Ids
-    """Empty when nothing is left to score: a failure."""
 
 
 @dataclass(slots=True)
@@ -84,7 +64,14 @@ class LocalBackend(ABC):
     Contexts follow lm-eval (``api/model.py``, ``_encode_pair``): white space at the end of the
     context moves to the continuation; the continuation is what encoding both together adds to
     the encoding of the context alone; an empty context is the prefix token (BOS, else EOS).
+    Where encoding both together changes the context's tokens, lm-eval cuts at a count; here
+    the token that crosses the boundary is scored with the continuation and reported.
     """
+
+    _budget = 1024
+    """New tokens of a pack, about."""
+    _most: int | None = None
+    """Most pairs of a pack."""
 
     @abstractmethod
     def encode(self, text: str, *, special: bool) -> Ids:
@@ -115,40 +102,40 @@ class LocalBackend(ABC):
         """Most tokens that one sequence may hold."""
 
     @abstractmethod
-    def _score(self, context: Ids, continuations: Sequence[Ids]) -> Sequence[TokenScore]:
-        """Scores of the non-empty continuations of one non-empty context, in order."""
+    def sharing(self) -> Sharing:
+        """Whether packs give what scoring alone gives; decided when first asked."""
+
+    @abstractmethod
+    def _score_alone(self, pair: Pair) -> TokenScore:
+        """The naive path: one pair from a cold cache."""
+
+    @abstractmethod
+    def _score_pack(self, pack: Pack) -> Sequence[TokenScore]:
+        """One score per pair of the pack, in order."""
 
     @abstractmethod
     def _steps(self, prompts: Sequence[Ids]) -> Generator[Step, None, None]:
         """Greedy decoding from a cold cache, end tokens ignored, until the caller stops."""
 
     def loglikelihood(
-        self, requests: Sequence[LoglikelihoodRequest | RollingRequest]
+        self, requests: Sequence[LoglikelihoodRequest | RollingRequest], *, share: bool = True
     ) -> Iterator[LoglikelihoodOutput]:
-        """One output per request, in order; requests with the same context share its evaluation."""
-        pairs = {
-            index: self._encode_pair(request)
-            for index, request in enumerate(requests)
-            if isinstance(request, LoglikelihoodRequest)
-        }
-        groups: dict[Ids, list[int]] = {}
-        for index, pair in pairs.items():
-            if self._failure(pair) is None:
-                groups.setdefault(pair.context, []).append(index)
-        scores: dict[int, TokenScore] = {}
-        for index, request in enumerate(requests):
-            if isinstance(request, RollingRequest):
-                yield self._rolling(request.text)
-                continue
-            pair = pairs[index]
-            if (failure := self._failure(pair)) is not None:
-                yield _failed(pair, failure)
-                continue
-            if index not in scores:
-                members = groups[pair.context]
-                found = self._score(pair.context, [pairs[i].continuation for i in members])
-                scores.update(zip(members, found, strict=True))
-            yield _scored(pair, scores.pop(index))
+        """One output per request, in order; what requests have in common is evaluated once."""
+        questions = [self._question(request) for request in requests]
+        pairs = [p for question in questions if question.failure is None for p in question.pairs]
+        scores = self._scores(pairs, share=share and bool(pairs) and self.sharing().exact)
+        for question in questions:
+            if question.failure is not None:
+                yield question.output(())
+            else:
+                yield question.output(list(islice(scores, len(question.pairs))))
+
+    def _scores(self, pairs: Sequence[Pair], *, share: bool) -> Iterator[TokenScore]:
+        if not share:
+            yield from (self._score_alone(pair) for pair in pairs)
+            return
+        for pack in plan(pairs, self._budget, self._most):
+            yield from self._score_pack(pack)
 
     def generate(self, request: GenerateRequest) -> GenerateOutput:
         """Greedy decoding until a stop string, an end token or ``max_tokens``.
@@ -238,46 +225,54 @@ class LocalBackend(ABC):
     def _prompt_ids(self, prompt: Prompt) -> Ids:
         return self._encode_text(self.render(prompt)) or (self._prefix()[0],)
 
-    def _encode_pair(self, request: LoglikelihoodRequest) -> Pair:
+    def _question(self, request: LoglikelihoodRequest | RollingRequest) -> Question:
+        if isinstance(request, RollingRequest):
+            return self._rolling(request)
+        pair, straddle = self._encode_pair(request)
+        return Question((pair,), straddle, failure=self._failure(pair))
+
+    def _encode_pair(self, request: LoglikelihoodRequest) -> tuple[Pair, bool]:
         context = self.render(request.context)
         stripped = context.rstrip()
         continuation = context[len(stripped) :] + request.continuation
-        if stripped:
-            whole = self._encode_text(stripped + continuation)
-            before = self._encode_text(stripped)
-            return Pair(before, whole[len(before) :])
-        ids = self.encode(continuation, special=False)
         prefix = self._prefix()[0]
-        return Pair((prefix,), ids[1:] if ids[:1] == (prefix,) else ids)
+        if not stripped:
+            ids = self.encode(continuation, special=False)
+            return Pair((prefix,), ids[1:] if ids[:1] == (prefix,) else ids), False
+        if not continuation:
+            return Pair(self._encode_text(stripped), ()), False
+        text = stripped + continuation
+        whole, before = self._encode_text(text), self._encode_text(stripped)
+        within = 0
+        if whole[: len(before)] != before:
+            within = self._tokens_within(text, whole, before, len(stripped))
+        left, right, straddle = cut(whole, before, within)
+        return Pair(left or (prefix,), right), straddle
+
+    def _tokens_within(self, text: str, whole: Ids, before: Ids, characters: int) -> int:
+        """How many first tokens of ``text`` end within its first ``characters``.
+
+        Without offsets of the tokenizer: those that encoding the context alone yields too.
+        """
+        return common(whole, before)
 
     def _failure(self, pair: Pair) -> Failure | None:
         """Why the pair cannot be scored; the last token is scored but never fed."""
         if not pair.continuation:
             return "empty_continuation"
-        too_long = len(pair.context) + len(pair.continuation) - 1 > self._limit()
-        return "truncated_context" if too_long else None
+        return "truncated_context" if len(pair.fed) > self._limit() else None
 
-    def _rolling(self, text: str) -> LoglikelihoodOutput:
-        """Every token of the text once, in disjoint windows after lm-eval's scheme.
-
-        The first window starts from the prefix token; a later one is filled up with the tokens
-        before it. BOS is the prefix and never scored itself.
-        """
+    def _rolling(self, request: RollingRequest) -> Question:
         prefix = self._prefix()[0]
-        ids = self.encode(text, special=False)
-        if not ids:
-            return _failed(Pair((prefix,), ()), "empty_continuation")
-        limit, total = self._limit(), 0.0
-        whole = (prefix, *ids)
-        for first in range(0, len(ids), limit):
-            count = min(limit, len(ids) - first)
-            start = 0 if first == 0 else first + count - limit
-            context, rest = whole[start : first + 1], whole[first + 1 : first + count + 1]
-            score = self._score(context, [rest])[0]
-            if score.logprob is None:
-                return _failed(Pair((prefix,), ids), "non_finite")
-            total += score.logprob
-        return LoglikelihoodOutput(logprob=total, tokens=len(ids), context_tokens=1)
+        plain = request.protocol == "rolling"
+        ids = self.encode(request.text, special=False) if plain else self._encode_text(request.text)
+        adds = not plain and self.encode("a", special=True)[:1] == (prefix,)
+        if (request.window or 0) > self._limit():
+            return Question((Pair((prefix,), ids),), rolling=True, failure="truncated_context")
+        found = tuple(windows(request, ids, prefix, bos=adds, limit=self._limit()))
+        if not found:
+            return Question((), rolling=True, failure="empty_continuation")
+        return Question(found, rolling=True)
 
     def _decode_until(self, answer: _Decoded, prompt: Ids, stop: Sequence[str], n: int) -> None:
         """Fill ``answer`` with at most ``n`` tokens."""
@@ -309,26 +304,6 @@ class LocalBackend(ABC):
                 f"{longest} tokens (prompt and output) exceed the context of {self._limit()}",
                 "raise the target's context or shorten the workload",
             )
-
-
-def _scored(pair: Pair, score: TokenScore) -> LoglikelihoodOutput:
-    if score.logprob is None:
-        return _failed(pair, "non_finite")
-    return LoglikelihoodOutput(
-        logprob=score.logprob,
-        tokens=len(pair.continuation),
-        context_tokens=len(pair.context),
-        greedy=score.greedy,
-    )
-
-
-def _failed(pair: Pair, failure: Failure) -> LoglikelihoodOutput:
-    return LoglikelihoodOutput(
-        logprob=None,
-        tokens=len(pair.continuation),
-        context_tokens=len(pair.context),
-        failure=failure,
-    )
 
 
 def _cut(text: str, stop: Sequence[str]) -> str:

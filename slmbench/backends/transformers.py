@@ -6,14 +6,12 @@ because ``generate()`` hides when a token became known.
 
 from __future__ import annotations
 
-import copy
 import inspect
-import math
 import os
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from time import perf_counter_ns
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 import transformers
@@ -23,8 +21,10 @@ from transformers.cache_utils import DynamicCache
 from slmbench.backends import CAPABILITIES
 from slmbench.backends.hf_folder import FolderSize, check_folder
 from slmbench.backends.options import read_options
-from slmbench.backends.protocol import BackendError, Capabilities, LoadJob
-from slmbench.backends.text import PROBE, Ids, LocalBackend, Step, TokenScore
+from slmbench.backends.probe import agreement, probe_packs
+from slmbench.backends.protocol import BackendError, Capabilities, LoadJob, Sharing
+from slmbench.backends.text import PROBE, LocalBackend, Step
+from slmbench.backends.transformers_kernels import available
 from slmbench.backends.transformers_load import (
     context_train,
     device,
@@ -35,9 +35,15 @@ from slmbench.backends.transformers_load import (
     load_tokenizer,
     plain_cache,
 )
+from slmbench.backends.transformers_packed import PackedScorer, UnsupportedAttentionError
+from slmbench.backends.units import TokenScore
+from slmbench.prefix_tree import Ids, Pack, Pair
 from slmbench.records import ModelInfo, Status
 from slmbench.requests import ChatMessage
 from slmbench.spec.base import Frozen
+
+if TYPE_CHECKING:
+    from slmbench.backends.protocol import LogprobMatrix
 
 _BLOCK = 128
 """Positions whose logits are computed at a time: bounds them to rows × 128 × vocabulary."""
@@ -48,11 +54,12 @@ class TransformersOptions(Frozen):
 
     attention: str = "sdpa"
     """``attn_implementation`` of transformers: ``sdpa``, ``eager`` …"""
-    share_prefix: bool = True
-    """Evaluate a shared context once; false scores each continuation from scratch."""
-    rows: int | None = Field(default=None, ge=1)
-    """Most continuations of one context that are scored in one batch; null: 16 in float32, else
-    1, because rounding of activations makes 16-bit and quantized results depend on the batch."""
+    pack_tokens: int = Field(default=1024, ge=1)
+    """New tokens that are evaluated in one pass when log-likelihoods are scored, about."""
+    fast_kernels: bool = True
+    """On a CPU, score with weights laid out for oneDNN where this build of PyTorch can: the same
+    precision, up to 2.4 times as fast, a second copy of the weights in memory. Generation and
+    the latency, memory and energy workloads always use the layers as they are."""
 
 
 class TransformersBackend(LocalBackend):
@@ -67,9 +74,10 @@ class TransformersBackend(LocalBackend):
         self._device = torch.device("cpu")
         self._ends: frozenset[int] = frozenset()
         self._context = 0
-        self._rows = 1
         self._keeps_logits = False
-        self._shares = False
+        self._plain_cache = False
+        self._scorer: PackedScorer | None = None
+        self._verdict: Sharing | None = None
 
     def load(self, job: LoadJob) -> ModelInfo:
         """Load a folder; BackendError: invalid (incomplete, damaged), oom, unsupported."""
@@ -86,9 +94,10 @@ class TransformersBackend(LocalBackend):
         config = model.config.get_text_config(decoder=True)
         self._context = min(job.target.context, context_train(config) or job.target.context)
         self._ends = end_ids(model, self._tokenizer)
-        self._rows = _rows(options, model)
+        self._budget = options.pack_tokens
         self._keeps_logits = "logits_to_keep" in inspect.signature(model.forward).parameters
-        self._shares = options.share_prefix and plain_cache(model)
+        self._plain_cache = plain_cache(model)
+        self._scorer = self._verdict = None
         return self._info(job, size, config)
 
     def encode(self, text: str, *, special: bool) -> Ids:
@@ -111,7 +120,7 @@ class TransformersBackend(LocalBackend):
 
     def close(self) -> None:
         """Free the model; may be called again."""
-        self._model = self._tokenizer = None
+        self._model = self._tokenizer = self._scorer = None
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
 
@@ -138,7 +147,7 @@ class TransformersBackend(LocalBackend):
             hidden_size=int(config.hidden_size),
             vocab_size=int(config.vocab_size),
             context_train=context_train(config) or job.target.context,
-            kv_bytes_per_token=kv_bytes(config, self._model.dtype) if self._shares else None,
+            kv_bytes_per_token=kv_bytes(config, self._model.dtype) if self._plain_cache else None,
             adds_bos=first[:1] == (self._tokenizer.bos_token_id,),
             first_ids=first[:8],
             engine_version=f"transformers {transformers.__version__}, torch {torch.__version__}",
@@ -175,48 +184,81 @@ class TransformersBackend(LocalBackend):
     def _limit(self) -> int:
         return self._context
 
-    def _score(self, context: Ids, continuations: Sequence[Ids]) -> Sequence[TokenScore]:
+    def sharing(self) -> Sharing:
+        """Whether packs of prefix trees give this model's own numbers, tried on a probe."""
+        if self._verdict is None:
+            self._verdict = self._try_packs()
+        return self._verdict
+
+    def _try_packs(self) -> Sharing:
+        model = self._require_model()
+        if not self._plain_cache:
+            return Sharing(False, "a layer has a sliding window or a running state")
+        fast = self._options.fast_kernels and self._device.type == "cpu" and available()
+        self._scorer = PackedScorer(
+            model, self._device, attention=self._options.attention, fast_kernels=fast
+        )
+        packs = probe_packs(self._encode_text(PROBE), self._limit())
+        pairs = [pair for pack in packs for pair in pack.pairs()]
+        alone = [self._score_alone(pair) for pair in pairs]
+        try:
+            packed = [score for pack in packs for score in self._score_pack(pack)]
+        except (UnsupportedAttentionError, TypeError, AttributeError, RuntimeError) as error:
+            return Sharing(False, f"this model cannot be packed: {error}")
+        return agreement(pairs, alone, packed, full=self._is_full())
+
+    def _tokens_within(self, text: str, whole: Ids, before: Ids, characters: int) -> int:
+        tokenizer = self._require_tokenizer()
+        if not tokenizer.is_fast:
+            return super()._tokens_within(text, whole, before, characters)
+        added = self._encode_text(text) != self.encode(text, special=False)
+        found = tokenizer(text, return_offsets_mapping=True, add_special_tokens=added)
+        ends = [end for _, end in found["offset_mapping"]]
+        return next((at for at, end in enumerate(ends) if end > characters), len(ends))
+
+    def _is_full(self) -> bool:
+        quantized = getattr(self._require_model().config, "quantization_config", None)
+        return self._require_model().dtype is torch.float32 and quantized is None
+
+    def _score_pack(self, pack: Pack) -> Sequence[TokenScore]:
+        assert self._scorer is not None, "sharing() comes first"
         with torch.inference_mode(), endings():
-            if not self._shares:
-                return [self._score_alone(context, tokens) for tokens in continuations]
-            cache = DynamicCache(config=self._require_model().config)
-            first = self._logits(self._tensor([context]), cache, keep=1)
-            scores: list[TokenScore] = []
-            for start in range(0, len(continuations), self._rows):
-                chunk = continuations[start : start + self._rows]
-                scores += self._score_rows(first, cache, chunk)
-            return scores
+            return self._scorer.score(pack)
 
-    def _score_alone(self, context: Ids, tokens: Ids) -> TokenScore:
+    def _score_alone(self, pair: Pair) -> TokenScore:
         """The plain way: one forward pass over context and continuation."""
-        ids = self._tensor([context + tokens[:-1]])
-        logits = self._logits(ids, None, keep=len(tokens))
-        logprobs, greedy = _at_goals(logits, self._tensor([tokens]))
-        return _token_score(logprobs[0].tolist(), greedy[0].tolist())
+        with torch.inference_mode(), endings():
+            parts = list(self._positions(pair.fed, len(pair.context) - 1))
+            goals = self._tensor([pair.continuation])[0]
+            logprobs = torch.cat(
+                [p.gather(-1, g[:, None])[:, 0] for p, g in _matched(parts, goals)]
+            )
+            greedy = torch.cat([p.amax(-1) == p.gather(-1, g[:, None])[:, 0]
+                                for p, g in _matched(parts, goals)])  # fmt: skip
+        return TokenScore.of(logprobs.tolist(), greedy.tolist())
 
-    def _score_rows(
-        self, first: torch.Tensor, cache: DynamicCache, chunk: Sequence[Ids]
-    ) -> list[TokenScore]:
-        """Score continuations side by side, each after the context that the cache holds.
+    def next_logprobs(self, ids: Sequence[int], first: int) -> LogprobMatrix:
+        """log p(. | ids[:i]) for i = first … len(ids) - 1, float32, all outputs."""
+        fed = tuple(ids)[:-1]
+        with torch.inference_mode(), endings():
+            parts = [part.cpu() for part in self._positions(fed, first - 1)]
+        found: LogprobMatrix = torch.cat(parts).numpy()
+        return found
 
-        ``first``: logits after the context, shape (1, 1, vocabulary). Padding comes last, so
-        the causal mask hides it from every scored position.
-        """
-        rows, width = len(chunk), max(map(len, chunk))
-        goals = self._tensor([tokens + (0,) * (width - len(tokens)) for tokens in chunk])
-        parts = [_at_goals(first.expand(rows, -1, -1), goals[:, :1])]
-        branch = copy.deepcopy(cache)
-        branch.batch_repeat_interleave(rows)
-        for start in range(0, width - 1, _BLOCK):
-            stop = min(start + _BLOCK, width - 1)
-            logits = self._logits(goals[:, start:stop], branch, keep=stop - start)
-            parts.append(_at_goals(logits, goals[:, start + 1 : stop + 1]))
-        values = torch.cat([part[0] for part in parts], 1).tolist()
-        greedy = torch.cat([part[1] for part in parts], 1).tolist()
-        return [
-            _token_score(values[row][: len(tokens)], greedy[row][: len(tokens)])
-            for row, tokens in enumerate(chunk)
-        ]
+    def _positions(self, fed: Ids, first: int) -> Iterator[torch.Tensor]:
+        """Float32 log-softmax after each token from number ``first`` on, some rows at a time."""
+        cache = DynamicCache(config=self._require_model().config) if self._plain_cache else None
+        if cache is None:
+            logits = self._logits(self._tensor([fed]), None, keep=len(fed) - first)
+            yield torch.log_softmax(logits[0], -1, dtype=torch.float32)
+            return
+        start = 0
+        while start < len(fed):
+            stop = first + 1 if start < first + 1 else min(start + _BLOCK, len(fed))
+            keep = 1 if stop == first + 1 else stop - start
+            logits = self._logits(self._tensor([fed[start:stop]]), cache, keep=keep)
+            yield torch.log_softmax(logits[0], -1, dtype=torch.float32)
+            start = stop
 
     def _steps(self, prompts: Sequence[Ids]) -> Generator[Step, None, None]:
         batch = self._start(prompts)
@@ -283,24 +325,8 @@ class _Batch:
             self.positions = self.positions[:, -1:] + 1
 
 
-def _at_goals(logits: torch.Tensor, goals: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Log-probability (float32 log-softmax) of each goal and whether it is the arg max.
-
-    ``logits``: (rows, n, vocabulary); ``goals``: (rows, n); both results: (rows, n).
-    """
-    logprobs = torch.log_softmax(logits, -1, dtype=torch.float32)
-    found = logprobs.gather(-1, goals[..., None])[..., 0]
-    return found, logprobs.argmax(-1) == goals
-
-
-def _token_score(logprobs: Sequence[float], greedy: Sequence[bool]) -> TokenScore:
-    total = math.fsum(logprobs) if all(map(math.isfinite, logprobs)) else None
-    return TokenScore(total, total is not None and all(greedy))
-
-
-def _rows(options: TransformersOptions, model: Any) -> int:
-    """Continuations per batch: many only where the batch cannot change the numbers."""
-    if options.rows is not None:
-        return options.rows
-    quantized = getattr(model.config, "quantization_config", None) is not None
-    return 16 if model.dtype is torch.float32 and not quantized else 1
+def _matched(
+    parts: Sequence[torch.Tensor], goals: torch.Tensor
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Rows of log-probabilities with their goals."""
+    return zip(parts, goals.split([len(part) for part in parts]), strict=True)

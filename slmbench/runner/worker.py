@@ -21,7 +21,8 @@ from slmbench.backends.protocol import BackendError
 from slmbench.errors import SlmbenchError
 from slmbench.process import enter_child, limit_memory
 from slmbench.records import Measurement, ModelInfo, PhaseRecord, Provenance, Status
-from slmbench.requests import GenerateRequest, Item, ItemOutput, ItemSet, Output
+from slmbench.requests import ItemSet
+from slmbench.runner.answering import answers, sharing_observation
 from slmbench.runner.environment import fingerprint
 from slmbench.runner.phases import Watch
 from slmbench.runner.protocol import (
@@ -145,13 +146,16 @@ def _run_cell(cell: CellJob, model: LoadedModel, send: Send) -> None:
         return
     assert cell.items is not None
     items = ItemSet.model_validate_json(Path(cell.items).read_text("utf-8")).items
+    share = work.shared_prefix
     send(CellStarted(digest=cell.spec.digest, steps=len(items)))
     with Watch.of(("interference",), cell.spec.target.device).phase("items") as phase:
         for first in range(0, len(items), stride := cell.look_every or len(items)):
             if first and not _told_to_go_on(first, send):
                 break
-            for item in items[first : first + stride]:
-                send(StepDone(output=answer(model.backend, item)))
+            for output in answers(model.backend, items[first : first + stride], share=share):
+                send(StepDone(output=output))
+        if (seen := sharing_observation(model.backend, items, share=share)) is not None:
+            phase.observe(seen)
     send(PhaseDone(phase=phase.finished()))
 
 
@@ -160,19 +164,6 @@ def _told_to_go_on(asked: int, send: Send) -> bool:
     send(AtLook(asked=asked))
     line = sys.stdin.readline()
     return bool(line) and GoOn.model_validate_json(line).more
-
-
-def answer(backend: Backend, item: Item) -> ItemOutput:
-    """All answers to one item, in the order of its requests."""
-    scored = [r for r in item.requests if not isinstance(r, GenerateRequest)]
-    likelihoods = backend.loglikelihood(scored) if scored else iter(())
-    outputs: list[Output] = []
-    for request in item.requests:
-        if isinstance(request, GenerateRequest):
-            outputs.append(backend.generate(request))
-        else:
-            outputs.append(next(likelihoods))
-    return ItemOutput(item_id=item.item_id, outputs=tuple(outputs))
 
 
 def _ending_of(work: Callable[[], T]) -> tuple[CellDone, T | None]:

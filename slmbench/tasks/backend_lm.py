@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby
 from typing import Any, Protocol
 
 from lm_eval.api.instance import Instance
@@ -84,17 +83,16 @@ class BackendLM(LM):  # type: ignore[misc] # lm-eval has no types
     def loglikelihood(
         self, requests: list[Instance], disable_tqdm: bool = True
     ) -> list[tuple[float, bool]]:
-        """(log-likelihood [nats], greedy) per request; the requests of a document go together."""
+        """(log-likelihood [nats], greedy) per request; the backend shares what they share."""
         answers: list[tuple[float, bool]] = []
-        for _, group in groupby(requests, key=_document):
-            ours = [
-                LoglikelihoodRequest(context=_prompt(i.args[0]), continuation=i.args[1])
-                for i in group
-            ]
-            for request, output in zip(ours, self._backend.loglikelihood(ours), strict=True):
-                if output.greedy is None:
-                    raise SlmbenchError("the backend does not say what greedy decoding would do")
-                answers.append((_logprob(output, request.continuation), output.greedy))
+        ours = [
+            LoglikelihoodRequest(context=_prompt(i.args[0]), continuation=i.args[1])
+            for i in requests
+        ]
+        for request, output in zip(ours, self._backend.loglikelihood(ours), strict=True):
+            if output.greedy is None:
+                raise SlmbenchError("the backend does not say what greedy decoding would do")
+            answers.append((_logprob(output, request.continuation), output.greedy))
         return answers
 
     def loglikelihood_rolling(
@@ -123,10 +121,6 @@ class BackendLM(LM):  # type: ignore[misc] # lm-eval has no types
         if output.failure is not None:
             raise SlmbenchError(f"generation failed ({output.failure}) after {context[-80:]!r}")
         return output.text
-
-
-def _document(instance: Instance) -> tuple[Any, Any]:
-    return (instance.task_name, instance.doc_id)
 
 
 def _prompt(context: str) -> Prompt:

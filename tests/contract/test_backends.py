@@ -8,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from slmbench.backends import BACKENDS, CAPABILITIES
@@ -24,6 +25,8 @@ from tiny_llama import save_tiny_llama
 
 NOISE = 1e-3
 """Largest difference in nats that the order of floating-point sums may make."""
+ROUNDING = 1.0
+"""The same for quantized weights, whose kernels round activations to 8 bits [nats per request]."""
 CONTEXT = 256
 
 
@@ -130,13 +133,35 @@ def test_answers_are_log_probabilities(backend: Any) -> None:
     assert all(o.logprob < 0 and o.tokens >= 1 and o.context_tokens >= 1 for o in outputs)
 
 
-def test_order_and_grouping_do_not_matter(backend: Any) -> None:
+def test_order_and_grouping_do_not_matter(backend: Any, engine: Engine) -> None:
+    noise = ROUNDING if engine.name == "llama_cpp" else NOISE
     together = values(backend.loglikelihood(REQUESTS))
     alone = [values(backend.loglikelihood([r]))[0] for r in REQUESTS]
     backwards = values(backend.loglikelihood(REQUESTS[::-1]))[::-1]
-    assert together == pytest.approx(alone, abs=NOISE)
-    assert together == pytest.approx(backwards, abs=NOISE)
+    assert together == pytest.approx(alone, abs=noise)
+    assert together == pytest.approx(backwards, abs=noise)
     assert len(set(together)) == len(together)
+
+
+def test_sharing_is_exact_and_the_naive_path_agrees(backend: Any, engine: Engine) -> None:
+    assert backend.sharing().exact, backend.sharing().reason
+    noise = ROUNDING if engine.name == "llama_cpp" else NOISE
+    shared = values(backend.loglikelihood(REQUESTS))
+    assert shared == pytest.approx(values(backend.loglikelihood(REQUESTS, share=False)), abs=noise)
+    assert shared == values(backend.loglikelihood(REQUESTS)), "the same packs, the same bits"
+
+
+def test_next_logprobs_are_what_is_scored(backend: Any) -> None:
+    context, continuation = (backend.encode(t, special=False) for t in ("The sky is", " blue."))
+    ids = context + continuation
+    rows = backend.next_logprobs(ids, len(context))
+    assert rows.shape[0] == len(continuation)
+    assert rows.shape[1] >= backend.vocab_size()
+    assert rows.dtype.name == "float32"
+    assert np.exp(rows.astype(float)).sum(1) == pytest.approx(1.0, abs=1e-4)
+    told = sum(float(row[token]) for row, token in zip(rows, continuation, strict=True))
+    (scored,) = values(backend.loglikelihood([ask("The sky is", " blue.")], share=False))
+    assert told == pytest.approx(scored, abs=NOISE)
 
 
 def test_probabilities_multiply_along_the_text(backend: Any) -> None:
@@ -153,6 +178,7 @@ def test_rolling_scores_every_token_once(backend: Any) -> None:
     rolling, plain = backend.loglikelihood([RollingRequest(text=text), ask("", text)])
     assert rolling.tokens == plain.tokens
     assert rolling.logprob == pytest.approx(plain.logprob, abs=NOISE)
+    assert [(w.tokens, w.logprob) for w in rolling.windows] == [(rolling.tokens, rolling.logprob)]
 
 
 def test_rolling_goes_beyond_the_context(backend: Any) -> None:
@@ -226,12 +252,11 @@ def _poison(name: str, backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         with torch.no_grad():
             backend._model.model.norm.weight.fill_(float("nan"))
     elif name == "llama_cpp":
-        import numpy as np
-
         from slmbench.backends.llama_session import LlamaSession
 
-        row = np.full(backend.vocab_size(), np.nan, dtype=np.float32)
-        monkeypatch.setattr(LlamaSession, "_row", lambda self, index: row)
+        width = backend.vocab_size()
+        rows = lambda _, count: np.full((count, width), np.nan, dtype=np.float32)  # noqa: E731
+        monkeypatch.setattr(LlamaSession, "_rows", rows)
 
 
 def test_no_prompt_is_served_from_a_cache(backend: Any) -> None:

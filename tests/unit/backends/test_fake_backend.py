@@ -17,6 +17,7 @@ import pytest
 
 from slmbench.backends.fake import FakeBackend
 from slmbench.backends.protocol import BackendError, LoadJob
+from slmbench.prefix_tree import Pair
 from slmbench.records import Status
 from slmbench.requests import GenerateRequest, LoglikelihoodRequest
 from slmbench.spec import Target
@@ -74,7 +75,7 @@ def test_next_token_probabilities_sum_to_one() -> None:
     backend = fake()
     context = backend.encode("Some text", special=True)
     total = sum(
-        math.exp(s.logprob or 0) for s in backend._score(context, [(t,) for t in range(257)])
+        math.exp(backend._score_alone(Pair(context, (token,))).logprob or 0) for token in range(257)
     )
     assert total == pytest.approx(1.0)
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from itertools import count
+from typing import Any
 
 import pytest
 
-from slmbench.backends.protocol import BackendError, LoadJob
-from slmbench.backends.text import Ids, LocalBackend, Step, TokenScore
+from slmbench.backends.protocol import BackendError, LoadJob, Sharing
+from slmbench.backends.text import LocalBackend, Step
+from slmbench.backends.units import TokenScore
+from slmbench.prefix_tree import Ids, Pack, Pair
 from slmbench.records import ModelInfo
 from slmbench.requests import (
     ChatMessage,
@@ -24,9 +27,12 @@ BOS, EOS = 0, 1
 class Scripted(LocalBackend):
     """Longest match over PIECES; keeps what it was asked; decodes a given script."""
 
+    exact = True
+
     def __init__(self, *, adds_bos: bool = False, limit: int = 100, script: str = "") -> None:
         self.adds_bos, self.limit = adds_bos, limit
-        self.scored: list[tuple[Ids, tuple[Ids, ...]]] = []
+        self.packs: list[list[Pair]] = []
+        self.naive: list[Pair] = []
         self.script = (*self.encode(script, special=False), EOS)
 
     def load(self, job: LoadJob) -> ModelInfo:
@@ -62,9 +68,23 @@ class Scripted(LocalBackend):
     def _limit(self) -> int:
         return self.limit
 
-    def _score(self, context: Ids, continuations: Sequence[Ids]) -> Sequence[TokenScore]:
-        self.scored.append((context, tuple(continuations)))
-        return [TokenScore(-float(sum(c)), greedy=True) for c in continuations]
+    def sharing(self) -> Sharing:
+        return Sharing(self.exact)
+
+    def next_logprobs(self, ids: Sequence[int], first: int) -> Any:
+        raise NotImplementedError
+
+    def _score_alone(self, pair: Pair) -> TokenScore:
+        self.naive.append(pair)
+        return TokenScore(-float(sum(pair.continuation)), greedy=True)
+
+    def _score_pack(self, pack: Pack) -> Sequence[TokenScore]:
+        self.packs.append(list(pack.pairs()))
+        return [TokenScore(-float(sum(p.continuation)), greedy=True) for p in pack.pairs()]
+
+    @property
+    def scored(self) -> list[Pair]:
+        return [pair for pack in self.packs for pair in pack] + self.naive
 
     def _steps(self, prompts: Sequence[Ids]) -> Generator[Step, None, None]:
         for at in count():
@@ -72,12 +92,12 @@ class Scripted(LocalBackend):
             yield Step((token,), at, True, (len(prompts[0]),) if at == 0 else ())
 
 
-def pair(context: str, continuation: str, *, adds_bos: bool = False) -> tuple[str, str]:
+def pair(context: str, continuation: str, *, adds_bos: bool = False) -> tuple[str, ...]:
     """The pieces scored for a request, context | continuation, pieces joined by ``_``."""
     backend = Scripted(adds_bos=adds_bos)
     list(backend.loglikelihood([LoglikelihoodRequest(context=context, continuation=continuation)]))
-    ((before, (after,)),) = backend.scored
-    return "_".join(PIECES[i] for i in before), "_".join(PIECES[i] for i in after)
+    (scored,) = backend.scored
+    return tuple("_".join(PIECES[i] for i in ids) for ids in (scored.context, scored.continuation))
 
 
 @pytest.mark.parametrize(
@@ -86,7 +106,8 @@ def pair(context: str, continuation: str, *, adds_bos: bool = False) -> tuple[st
         ("sky", " blue", ("s_k_y", " blue")),
         ("sky ", "blue", ("s_k_y", " blue")),
         ("sky \n", "blue", ("s_k_y", " _\n_b_l_u_e")),
-        ("a", "b b", ("a", " _b")),  # "ab" is one piece: lm-eval cuts at the context's length
+        ("a", "b b", ("<s>", "ab_ _b")),  # "ab" is one piece: lm-eval would score " _b" only
+        ("ska", "b", ("s_k", "ab")),
         ("", "blue", ("<s>", "b_l_u_e")),
         ("  ", "b", ("<s>", " _ _b")),
         ("", "<s>blue", ("<s>", "b_l_u_e")),
@@ -105,29 +126,51 @@ def test_bos_comes_once() -> None:
     assert pair("", "blue", adds_bos=True) == ("<s>", "b_l_u_e")
 
 
-def test_a_straddling_token_can_leave_nothing_to_score() -> None:
-    (output,) = Scripted().loglikelihood([LoglikelihoodRequest(context="a", continuation="b")])
+def test_a_straddling_token_is_scored_and_reported() -> None:
+    outputs = list(
+        Scripted().loglikelihood(
+            [LoglikelihoodRequest(context=c, continuation="b") for c in ("a", "the a", "the")]
+        )
+    )
+    assert [o.straddle for o in outputs] == [True, True, False]
+    assert [o.tokens for o in outputs] == [1, 1, 1]
+    assert [o.logprob for o in outputs] == [-3.0, -3.0, -float(PIECES.index("b"))]
+
+
+def test_an_empty_continuation_fails() -> None:
+    (output,) = Scripted().loglikelihood([LoglikelihoodRequest(context="the", continuation="")])
     assert (output.logprob, output.failure, output.tokens) == (None, "empty_continuation", 0)
 
 
-def test_requests_of_one_context_are_scored_together_in_their_order() -> None:
+def requests() -> list[LoglikelihoodRequest]:
+    asked = (("the", " a"), ("his", " a"), ("his", " blue"), ("his ", "d"))
+    return [LoglikelihoodRequest(context=c, continuation=t) for c, t in asked]
+
+
+def test_what_requests_share_is_planned_and_answered_in_their_order() -> None:
     backend = Scripted()
-    requests = [
-        LoglikelihoodRequest(context=c, continuation=t)
-        for c, t in (("the", " a"), ("his", " a"), ("the", " blue"), ("the ", "d"))
-    ]
-    outputs = list(backend.loglikelihood(requests))
-    assert [len(continuations) for _, continuations in backend.scored] == [3, 1]
+    outputs = list(backend.loglikelihood(requests()))
+    assert [len(pack) for pack in backend.packs] == [4]
     assert [o.logprob for o in outputs] == [
         -float(sum(backend.encode(text, special=False))) for text in (" a", " a", " blue", " d")
     ]
 
 
+def test_the_naive_path_scores_every_request_from_scratch() -> None:
+    asked = Scripted()
+    naive = list(asked.loglikelihood(requests(), share=False))
+    assert (len(asked.naive), asked.packs) == (4, [])
+    inexact = Scripted()
+    inexact.exact = False
+    assert list(inexact.loglikelihood(requests())) == naive
+    assert (len(inexact.naive), inexact.packs) == (4, [])
+
+
 def test_answers_come_as_soon_as_they_are_known() -> None:
-    backend = Scripted()
-    requests = [LoglikelihoodRequest(context=c, continuation=" a") for c in ("the", "his", "our")]
-    next(iter(backend.loglikelihood(requests)))
-    assert len(backend.scored) == 1
+    backend = Scripted(limit=1500)
+    many = [LoglikelihoodRequest(context=c * 900, continuation=" a") for c in "this"]
+    next(iter(backend.loglikelihood(many)))
+    assert len(backend.packs) == 1
 
 
 @pytest.mark.parametrize("extra", [0, 1])
@@ -145,14 +188,45 @@ def test_rolling_windows_score_each_token_once_with_a_full_window(length: int) -
     text = ("this is another line " * 2)[:length]
     ids = backend.encode(text, special=False)
     (output,) = backend.loglikelihood([RollingRequest(text=text)])
-    assert tuple(t for _, (scored,) in backend.scored for t in scored) == ids
+    assert tuple(t for p in backend.scored for t in p.continuation) == ids
     whole = (BOS, *ids)
     at = 1
-    for context, (scored,) in backend.scored:
-        assert whole[at - len(context) : at] == context
-        assert len(context) + len(scored) - 1 == min(5, len(ids)), "the window is used in full"
-        at += len(scored)
+    for found in backend.scored:
+        assert whole[at - len(found.context) : at] == found.context
+        assert len(found.fed) == min(5, len(ids)), "the window is used in full"
+        at += len(found.continuation)
+    assert [w.tokens for w in output.windows] == [len(p.continuation) for p in backend.scored]
+    assert sum(w.logprob for w in output.windows) == output.logprob
     assert (output.tokens, output.logprob) == (len(ids), -float(sum(ids)))
+
+
+def windows(protocol: str, window: int, *, adds_bos: bool) -> list[tuple[Ids, Ids]]:
+    backend = Scripted(adds_bos=adds_bos)
+    request = RollingRequest(text="abcdeghil", protocol=protocol, window=window)
+    list(backend.loglikelihood([request]))
+    return [(p.context, p.continuation) for p in backend.scored]
+
+
+def test_gptq_windows_are_disjoint_and_drop_the_tail() -> None:
+    ids = Scripted().encode("abcdeghil", special=False)  # "ab" is one piece: eight in all
+    assert windows("gptq", 3, adds_bos=False) == [
+        (ids[:1], ids[1:3]), (ids[3:4], ids[4:6])]  # fmt: skip
+    assert windows("gptq", 3, adds_bos=True) == [
+        ((BOS,), ids[:2]), (ids[2:3], ids[3:5]), (ids[5:6], ids[6:8])]  # fmt: skip
+
+
+def test_llama_cpp_windows_score_their_second_half_after_a_bos() -> None:
+    ids = Scripted().encode("abcdeghil", special=False)
+    assert windows("llama.cpp", 4, adds_bos=False) == [
+        (ids[:3], ids[3:4]), (ids[4:7], ids[7:8])]  # fmt: skip
+    assert windows("llama.cpp", 4, adds_bos=True) == [
+        ((BOS, *ids[:2]), ids[2:3]), ((BOS, *ids[4:6]), ids[6:7])]  # fmt: skip
+
+
+def test_a_window_beyond_the_context_is_refused_not_cut() -> None:
+    request = RollingRequest(text="abcdeghil", protocol="gptq", window=101)
+    (output,) = Scripted().loglikelihood([request])
+    assert (output.failure, output.logprob) == ("truncated_context", None)
 
 
 @pytest.mark.parametrize(
