@@ -13,10 +13,12 @@ from markupsafe import Markup
 
 from slmbench.analysis import MEANINGS, FlagMeaning, Results, compare_to_parents
 from slmbench.analysis.compare import Refused
+from slmbench.analysis.fidelity import measure_fidelity
 from slmbench.analysis.gates import gates_passed
 from slmbench.metrics import METRICS
 from slmbench.report.cells import Cell, arrow, arrow_words, cell_of
 from slmbench.report.deltas import DeltaTable, base_table, delta_table
+from slmbench.report.fidelity import FidelityPart, fidelity_part
 from slmbench.report.figures import Figure, bits_figure, estimate_figure, pareto_figure
 from slmbench.report.format import show
 from slmbench.report.leaderboard import LeaderboardRow, System, leaderboard_rows
@@ -74,6 +76,7 @@ class Page:
     base_deltas: DeltaTable
     """Of the variants whose parent is not the root."""
     refused: tuple[Refused, ...]
+    fidelity: FidelityPart
     lineage: Lineage
     trust: Trust
     """Suspect numbers, shortcuts, calibration."""
@@ -115,7 +118,7 @@ class Page:
     def figures(self) -> tuple[Figure, ...]:
         """All figures, in page order."""
         extra = [f for f in (self.bits, self.estimate) if f is not None]
-        return (*self.tradeoffs, *self.trust.figures, *extra)
+        return (*self.tradeoffs, *self.fidelity.figures, *self.trust.figures, *extra)
 
 
 def _part(row: LeaderboardRow, part: str) -> tuple[Cell, ...]:
@@ -139,6 +142,7 @@ def make_page(results: Results, title: str) -> Page:
     rows = tuple(leaderboard_rows(results))
     comparison = compare_to_parents(results, strict=False)
     bases = results.compare(against="base")
+    measured = measure_fidelity(results)
     deltas = delta_table(comparison)
     tradeoffs = {cost: pareto_figure(rows, cost) for cost in PARETO_COSTS}
     estimates = _estimates(results, rows)
@@ -146,6 +150,7 @@ def make_page(results: Results, title: str) -> Page:
     levels = {show(r.chance, "fraction") for r in rows if r.chance is not None}
     seen = {f for row in results.metric_rows for f in row.flags}
     seen |= {f for d in (*comparison.deltas, *bases.deltas) for f in d.flags}
+    seen |= {f for row in measured.rows for f in row.flags}
     found = tuple(f for f in tradeoffs.values() if f is not None)
     problems = troubles(results)
     return Page(
@@ -168,6 +173,7 @@ def make_page(results: Results, title: str) -> Page:
         deltas=deltas,
         base_deltas=base_table(bases),
         refused=comparison.refused,
+        fidelity=fidelity_part(measured),
         lineage=lineage(rows),
         trust=trust(results, rows),
         troubles=problems,
