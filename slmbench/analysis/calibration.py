@@ -286,7 +286,8 @@ def _decomposition(data: Sorted) -> dict[str, Estimate | str]:
 
 
 def _bins(data: Sorted) -> tuple[ReliabilityBin, ...]:
-    starts = rel.bin_starts(data.n)
+    """Bins for the eye: about 20 items in each, three to ten of them."""
+    starts = rel.bin_starts(data.n, min(rel.BINS, max(3, data.n // 20)))
     bins = []
     for start, end in zip(starts, [*starts[1:], data.n], strict=True):
         accuracy = float(data.credit[start:end].mean())

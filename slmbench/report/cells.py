@@ -40,8 +40,15 @@ class Cell:
     def text(self) -> str:
         """Value and interval on one line; the status of a cell without a value."""
         if self.value is None:
-            return NOTHING if self.status == Status.OK else self.status
-        return f"{self.shown} ({self.range})" if self.range else self.shown
+            status = "suspect" if self.suspect else self.status
+            return NOTHING if status == Status.OK else status
+        shown = f"{self.shown} ({self.range})" if self.range else self.shown
+        return f"suspect: {shown}" if self.suspect else shown
+
+    @property
+    def suspect(self) -> bool:
+        """Whether a plausibility guard does not believe it; ``reason`` says why."""
+        return "suspect" in self.flags
 
     @property
     def shown(self) -> str:

@@ -120,10 +120,10 @@ def estimate_figure(cells: Sequence[tuple[str, Cell]]) -> Figure | None:
     if not known:
         return None
     scale = scale_for(known[0][1].unit, [c.value or 0.0 for _, c in known])
-    figure = _figure()
+    figure = blank_figure()
     figure.add_scatter(
         x=[(c.value or 0.0) / scale.divisor for _, c in known],
-        y=[_escaped(name) for name, _ in known],
+        y=[escaped(name) for name, _ in known],
         mode="markers",
         marker={"symbol": "circle-open", "size": 11, "color": GREY, "line": {"width": 2}},
         hovertext=[_hover(name, [("Estimate", c)]) for name, c in known],
@@ -152,7 +152,8 @@ def _marks(rows: Sequence[LeaderboardRow], cost: str) -> list[_Mark]:
     return found
 
 
-def _figure() -> Any:
+def blank_figure() -> Any:
+    """A plotly figure with the page's margins and without colours of its own."""
     from plotly.graph_objects import Figure as PlotlyFigure
     from plotly.graph_objects import Layout
 
@@ -180,7 +181,7 @@ def _canvas(marks: Sequence[_Mark], rows: Sequence[LeaderboardRow]) -> _Canvas:
     top = max(_ends(m.y)[1] for m in marks) / ys.divisor
     air = 0.06 * (top - bottom or 1.0)
     x_range, y_range = (0.0, 1.08 * (right or 1.0)), (max(0.0, bottom - air), top + air)
-    figure = _figure()
+    figure = blank_figure()
     cost, quality = marks[0].x.metric, marks[0].y.metric
     figure.update_layout(
         xaxis={"title": {"text": _axis(cost, xs)}, "range": list(x_range)},
@@ -242,14 +243,14 @@ def _add_marks(
         error_x=_bars([m.x for m in mine], canvas.xs, colour),
         error_y=_bars([m.y for m in mine], canvas.ys, colour),
         mode="markers+text",
-        text=[_escaped(m.name) for m in mine],
+        text=[escaped(m.name) for m in mine],
         textposition=[p for _, p in chosen],
         textfont={"size": 11},
         marker={"size": 11, "color": colour, "symbol": [m.symbol for m in mine]},
         hovertext=[_hover(_title(m.row), [("Accuracy", m.y), (m.x.title, m.x)]) for m in mine],
         hoverinfo="text",
         cliponaxis=False,
-        name=_escaped(name),
+        name=escaped(name),
     )
 
 
@@ -285,14 +286,14 @@ def _title(row: LeaderboardRow) -> str:
 
 
 def _hover(title: str, cells: Iterable[tuple[str, Cell]]) -> str:
-    lines = [f"<b>{_escaped(title)}</b>"]
+    lines = [f"<b>{escaped(title)}</b>"]
     for name, c in cells:
         interval = f", 95 %: {c.range}" if c.range else ""
-        lines.append(_escaped(f"{name}: {c.shown}{interval} ({c.provenance}, {c.count or 'n –'})"))
-        lines += [_escaped(f"flagged: {flag}") for flag in c.flags]
+        lines.append(escaped(f"{name}: {c.shown}{interval} ({c.provenance}, {c.count or 'n –'})"))
+        lines += [escaped(f"flagged: {flag}") for flag in c.flags]
     return "<br>".join(lines)
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """Text for plotly, which reads a subset of HTML in labels and hover boxes."""
     return html.escape(text)

@@ -244,6 +244,10 @@ def _mean_cell(estimates: Sequence[tuple[Column, MetricRow | None]]) -> Cell:
     if absent:
         why = f"no value for {', '.join(absent)}: a mean over the rest would not be comparable"
         return Cell(title, "acc", unit="fraction", reason=why)
+    doubted = [(c.title, row.reason) for c, row in estimates if row is not None and row.suspect]
+    if doubted:
+        why = "; ".join(f"{title} is suspect: {reason}" for title, reason in doubted)
+        return Cell(title, "acc", unit="fraction", reason=f"no mean: {why}", flags=("suspect",))
     mean: Estimate = mean_of_means([row.estimate for _, row in estimates if row is not None])
     return Cell(
         title,
