@@ -11,7 +11,7 @@ from pathlib import Path
 from slmbench.errors import SlmbenchError
 from slmbench.gates.probe import ProbeAnswer, ProbeJob
 from slmbench.process import Child
-from slmbench.requests import ItemSet
+from slmbench.requests import ItemSet, LoglikelihoodRequest
 from slmbench.runner.endings import verdict
 from slmbench.runner.events import Silent
 from slmbench.runner.protocol import CellJob, WorkerJob
@@ -67,16 +67,24 @@ class Subject:
         )
 
 
-def run_items(
-    subject: Subject, sets: Sequence[ItemSet], *, share: bool = True
-) -> tuple[Outcome, ...]:
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Items, and whether their common prefixes may be shared."""
+
+    items: ItemSet
+    share: bool = True
+
+
+def run_items(subject: Subject, sets: Sequence[Ask]) -> tuple[Outcome, ...]:
     """The items answered by the worker that runs use, in one new process; an outcome per set."""
+    if not sets:
+        return ()
     with tempfile.TemporaryDirectory(prefix="slmbench-gates-") as folder:
         cells = []
-        for index, items in enumerate(sets):
+        for index, ask in enumerate(sets):
             path = Path(folder) / f"{index}.json"
-            path.write_text(items.model_dump_json(), "utf-8")
-            spec = subject.spec(items.task, share=share)
+            path.write_text(ask.items.model_dump_json(), "utf-8")
+            spec = subject.spec(ask.items.task, share=ask.share)
             cells.append(CellJob(spec=spec, items=str(path)))
         job = WorkerJob(
             artefact=str(subject.path), artefact_sha256=subject.sha256, cells=tuple(cells)
@@ -90,9 +98,10 @@ def probe(
     strings: Sequence[str] = (),
     texts: Sequence[str] = (),
     sequences: Sequence[tuple[int, ...]] = (),
+    requests: Sequence[LoglikelihoodRequest] = (),
     folder: Path | None = None,
 ) -> ProbeAnswer:
-    """Ids of the strings, and rows of the texts or sequences in ``folder``.
+    """Ids of the strings, scores of the requests, rows of texts or sequences in ``folder``.
 
     Raises UnanswerableError when the model cannot be loaded or asked.
     """
@@ -103,6 +112,7 @@ def probe(
         strings=tuple(strings),
         texts=tuple(texts),
         sequences=tuple(sequences),
+        requests=tuple(requests),
         folder=str(folder or ""),
     )
     spec = subject.spec("probe")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from slmbench.gates.asking import Subject, UnanswerableError, probe, run_items
+from slmbench.gates.asking import Ask, Subject, UnanswerableError, probe, run_items
 from slmbench.gates.logprob_parity import compare_files, judge_logprobs
 from slmbench.gates.material import TaskItems, passages
 from slmbench.gates.noise_floor import Answer, answer_of, compare_answers, judge_floor
@@ -15,7 +15,7 @@ from slmbench.gates.result import GateResult
 from slmbench.gates.sentinels import MODES, Sentinel, judge_sentinels, sentinel_of
 from slmbench.gates.tokenizer_parity import Encoded, judge_tokenizers
 from slmbench.records import ModelInfo, Status
-from slmbench.requests import Item, ItemSet, LoglikelihoodOutput, LoglikelihoodRequest
+from slmbench.requests import Item, ItemSet, LoglikelihoodRequest
 from slmbench.runner.supervisor import Outcome
 from slmbench.spec import Target
 from slmbench.tasks.scorers import score
@@ -55,30 +55,33 @@ def logprob_parity(folder: Subject, exported: Subject, sets: Sequence[ItemSet]) 
     right = _plain(exported, "auto")
     if right.target.backend == "llama_cpp":
         right = right.with_options(kv_type="f32", flash_attn="off")
-    sums = [_sums(subject, sets) for subject in (left, right)]
+    asked = [request for _, request in _scored(sets)]
     with tempfile.TemporaryDirectory(prefix="slmbench-gates-") as place:
         ours, theirs = Path(place) / "a", Path(place) / "b"
         ours.mkdir()
         theirs.mkdir()
-        ids = probe(left, texts=passages(sets, _PASSAGES), folder=ours).sequences
-        probe(right, sequences=ids, folder=theirs)
-        pairs = [(ours / f"{i}.npy", theirs / f"{i}.npy") for i in range(len(ids))]
-        rows = compare_files(pairs, ids)
+        first = probe(left, texts=passages(sets, _PASSAGES), requests=asked, folder=ours)
+        second = probe(right, sequences=first.sequences, requests=asked, folder=theirs)
+        files = [f"{index}.npy" for index in range(len(first.sequences))]
+        pairs = [(ours / name, theirs / name) for name in files]
+        rows = compare_files(pairs, first.sequences)
+    sums = [[output.logprob for output in answer.outputs] for answer in (first, second)]
     about = f"{left.label} against {right.label}"
-    return judge_logprobs(sums[0], sums[1], rows, about, _names(sets))
+    return judge_logprobs(sums[0], sums[1], rows, about, [name for name, _ in _scored(sets)])
 
 
 def noise_floor(subject: Subject, sets: Sequence[ItemSet], material: str) -> GateResult:
     """G3: the same variant asked again in another process, order and batch size, and naively."""
-    base = _outcomes(subject, sets)
     batch = _OTHER_BATCH.get(subject.target.backend, {})
     turned = [items.model_copy(update={"items": items.items[::-1]}) for items in sets]
-    changed = subject.with_options(**batch)
+    naive = [Ask(items, share=False) for items in sets]
+    outcomes = _outcomes(subject, [*map(Ask, sets), *naive])
+    changed = _outcomes(subject.with_options(**batch), list(map(Ask, turned)))
     said = ", ".join(("other process", "reversed order", *(f"{k} {v}" for k, v in batch.items())))
-    again = {said: _outcomes(changed, turned), "nothing shared": _outcomes(subject, sets, False)}
-    before = _answers(base, sets)
-    changes = {how: compare_answers(before, _answers(o, sets)) for how, o in again.items()}
-    exact = is_exact(subject.target, base[0].model)
+    base = _answers(outcomes[: len(sets)], sets)
+    again = {said: changed, "nothing shared": outcomes[len(sets) :]}
+    changes = {how: compare_answers(base, _answers(o, sets)) for how, o in again.items()}
+    exact = is_exact(subject.target, outcomes[0].model)
     rule = "float32 bounds" if exact else "floor reported"
     return judge_floor(changes, exact=exact, about=f"{subject.label}, {material}, {rule}")
 
@@ -99,7 +102,7 @@ def sentinels(template: Subject, tasks: Sequence[TaskItems], skipped: Sequence[s
     found: list[Sentinel] = []
     for mode in MODES:
         subject = template.with_options(mode=mode)
-        outcomes = run_items(subject, [task.items for task in tasks])
+        outcomes = run_items(subject, [Ask(task.items) for task in tasks])
         for task, outcome in zip(tasks, outcomes, strict=True):
             rows = score(task.items, outcome.outputs) if outcome.status is Status.OK else []
             found.append(sentinel_of(task.items, task.primary, mode, outcome.status, rows))
@@ -112,9 +115,9 @@ def _plain(subject: Subject, dtype: str) -> Subject:
     return replace(subject, target=subject.target.model_copy(update=update))
 
 
-def _outcomes(subject: Subject, sets: Sequence[ItemSet], share: bool = True) -> tuple[Outcome, ...]:
+def _outcomes(subject: Subject, sets: Sequence[Ask]) -> tuple[Outcome, ...]:
     """Outcomes of all sets; UnanswerableError at the first that did not end ok."""
-    outcomes = run_items(subject, sets, share=share)
+    outcomes = run_items(subject, sets)
     for outcome in outcomes:
         if outcome.status is not Status.OK:
             raise UnanswerableError(
@@ -123,18 +126,10 @@ def _outcomes(subject: Subject, sets: Sequence[ItemSet], share: bool = True) -> 
     return outcomes
 
 
-def _sums(subject: Subject, sets: Sequence[ItemSet]) -> list[float | None]:
-    """Log-probability of every request of every item, in order; None where it failed."""
-    found: list[float | None] = []
-    for outcome in _outcomes(subject, sets):
-        for item in outcome.outputs:
-            found += [o.logprob for o in item.outputs if isinstance(o, LoglikelihoodOutput)]
-    return found
-
-
-def _names(sets: Sequence[ItemSet]) -> list[str]:
+def _scored(sets: Sequence[ItemSet]) -> list[tuple[str, LoglikelihoodRequest]]:
+    """Every request that is scored, with its name for people."""
     return [
-        f"{items.task} {item.item_id}, choice {index}"
+        (f"{items.task} {item.item_id}, choice {index}", request)
         for items in sets
         for item in items.items
         for index, request in enumerate(item.requests)

@@ -17,6 +17,7 @@ from slmbench.backends.protocol import Backend, BackendError
 from slmbench.errors import SlmbenchError
 from slmbench.process import enter_child, limit_memory
 from slmbench.records import ModelInfo
+from slmbench.requests import LoglikelihoodOutput, LoglikelihoodRequest
 from slmbench.spec import Frozen, Target
 
 Ids = tuple[int, ...]
@@ -34,6 +35,8 @@ class ProbeJob(Frozen):
     """To be encoded and cut to ``most`` tokens, then read out like ``sequences``."""
     sequences: tuple[Ids, ...] = ()
     """Token ids whose every next-token distribution is wanted."""
+    requests: tuple[LoglikelihoodRequest, ...] = ()
+    """To be scored."""
     most: int = 64
     folder: str = ""
     """Where the rows go: ``<i>.npy``, float32, (tokens - 1, vocabulary)."""
@@ -48,6 +51,8 @@ class ProbeAnswer(Frozen):
     plain: tuple[Ids, ...] = ()
     sequences: tuple[Ids, ...] = ()
     """Ids that the rows belong to."""
+    outputs: tuple[LoglikelihoodOutput, ...] = ()
+    """One per request."""
 
 
 def main() -> None:
@@ -81,8 +86,11 @@ def _asked(backend: Backend, info: ModelInfo, job: ProbeJob) -> ProbeAnswer:
     sequences = (*job.sequences, *(ids for ids in texts if len(ids) > 1))
     for index, ids in enumerate(sequences):
         np.save(Path(job.folder) / f"{index}.npy", backend.next_logprobs(ids, 1))
+    outputs = tuple(backend.loglikelihood(job.requests)) if job.requests else ()
     backend.close()
-    return ProbeAnswer(model=info, special=special, plain=plain, sequences=sequences)
+    return ProbeAnswer(
+        model=info, special=special, plain=plain, sequences=sequences, outputs=outputs
+    )
 
 
 if __name__ == "__main__":

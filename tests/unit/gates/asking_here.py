@@ -11,7 +11,7 @@ import pytest
 from builders import choice_items, sha, variant
 from slmbench.backends import BACKENDS, LoadJob
 from slmbench.gates import measuring
-from slmbench.gates.asking import Subject, UnanswerableError
+from slmbench.gates.asking import Ask, Subject, UnanswerableError
 from slmbench.gates.probe import ProbeAnswer, ProbeJob, answer_probe
 from slmbench.records import Status
 from slmbench.requests import Item, ItemOutput, ItemSet, LoglikelihoodRequest
@@ -41,14 +41,13 @@ def probe_here(subject: Subject, *, folder: Path | None = None, **asked: Any) ->
     return answer
 
 
-def run_here(
-    subject: Subject, sets: Sequence[ItemSet], *, share: bool = True
-) -> tuple[Outcome, ...]:
+def run_here(subject: Subject, sets: Sequence[Ask]) -> tuple[Outcome, ...]:
     """As ``asking.run_items``."""
     backend = BACKENDS.load(subject.target.backend)()
     info = backend.load(LoadJob(subject.path, subject.sha256, subject.target))
     found = []
-    for items in sets:
+    for ask in sets:
+        items, share = ask.items, ask.share
         asked = [r for i in items.items for r in i.requests if isinstance(r, LoglikelihoodRequest)]
         answers = iter(list(backend.loglikelihood(asked, share=share)))
         outputs = tuple(
