@@ -1,5 +1,6 @@
 """Results on disk: sealed folders, migrations, reading."""
 
+from slmbench.store.gates import GateNumber, GateRecord, read_gates, save_gate
 from slmbench.store.lock import only_campaign
 from slmbench.store.read import (
     Quarantined,
@@ -23,16 +24,20 @@ from slmbench.store.write import (
 
 __all__ = [
     "FinishedRun",
+    "GateNumber",
+    "GateRecord",
     "Quarantined",
     "StoreContents",
     "StoredRun",
     "finished",
     "only_campaign",
     "read_cell",
+    "read_gates",
     "read_items",
     "read_store",
     "read_suites",
     "replace_file",
+    "save_gate",
     "save_items",
     "save_skips",
     "save_suite",
