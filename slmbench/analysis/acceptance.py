@@ -42,7 +42,8 @@ _PARTS = (
     ("':'", re.compile(r"(:)\s*")),
     ("one of < > + -", re.compile(r"([<>+-])\s*")),
     ("a number", re.compile(r"(\d+(?:\.\d+)?|\.\d+)\s*")),
-    ("a unit, %, pp or the end", re.compile(r"([^\s\d<>:+-]*)\s*$")),
+    ("a unit", re.compile(r"([^\s\d<>:+-]*)\s*")),
+    ("the end", re.compile(r"($)")),
 )
 
 
@@ -91,7 +92,7 @@ def parse_gate(text: str) -> Gate:
         found.append(match[1])
         columns.append(match.start(1))
         place = match.end()
-    name, _, sign, number, unit = found
+    name, _, sign, number, unit, _ = found
     if name != FLIPS and name not in METRICS:
         raise UnknownNameError("metric in --gate", name, [*METRICS, FLIPS])
     kind = _kind(text, name, sign, unit, columns)

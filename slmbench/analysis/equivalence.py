@@ -32,8 +32,8 @@ class Equivalence:
     p: float
     """Of the weaker of the two one-sided tests."""
     n_needed: int | None
-    """Items that would settle it with 80 % power; None when settled, or when the observed
-    difference is the margin itself."""
+    """Items that would settle it with 80 % power; None when settled, when the observed
+    difference is the margin itself, or without any variance to plan with."""
     non_inferior: NonInferior | None
     """``yes``: the bad end of the 95 % interval is within the margin. ``no``: its good end is
     beyond it. None for metrics without a better side."""
@@ -85,6 +85,8 @@ def items_needed(d: Difference, margin: float) -> int | None:
         n = ( z + z(0.80) )² · variance / (margin - |delta|)²,   z = z(0.95) or z(0.975)
     """
     variance = _pair_variance(d)
+    if variance is None:
+        return None
     power = normal_quantile(POWER)
     lossless = (normal_quantile(1 - ALPHA) + normal_quantile((1 + POWER) / 2)) / margin
     needed = variance * lossless * lossless
@@ -101,19 +103,21 @@ def items_to_tell(d: Difference, gap: float) -> int | None:
     """Items at which a true difference ``gap`` away from a bound is told from it (two-sided 5 %,
     80 % power): n = 7.85 · variance / gap². None when there is no gap or no standard error.
     """
-    if gap == 0 or (d.score is None and not d.se):
+    variance = _pair_variance(d)
+    if gap == 0 or variance is None:
         return None
     z = normal_quantile(1 - ALPHA / 2) + normal_quantile(POWER)
-    return math.ceil(max(_pair_variance(d) * (z / gap) ** 2, d.n + 1.0))
+    return math.ceil(max(variance * (z / gap) ** 2, d.n + 1.0))
 
 
-def _pair_variance(d: Difference) -> float:
-    """Variance of one pair's difference that goes with its standard error."""
-    if d.score is not None:
-        s = d.score
-        return max(s.up + s.down, 1) / s.n * (d.n / s.n)
-    assert d.se is not None
-    return d.n * d.se * d.se
+def _pair_variance(d: Difference) -> float | None:
+    """Variance of one pair's difference that goes with its standard error.
+
+    None where nothing can be planned with: clusters in which nothing varied.
+    """
+    if d.score is not None and d.score.n == d.n:
+        return max(d.score.up + d.score.down, 1) / d.n
+    return d.n * d.se * d.se if d.se else None
 
 
 def words(e: Equivalence, unit: str, direction: str) -> str:
@@ -131,5 +135,5 @@ def words(e: Equivalence, unit: str, direction: str) -> str:
         if e.n_needed is not None:
             said += f", needs n = {e.n_needed:,}"
         if e.non_inferior == "yes":
-            said = f"not worse; equal: {said}"
+            said += "; a larger loss is ruled out"
     return f"{what} within {size}: {said}"

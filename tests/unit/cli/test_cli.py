@@ -137,7 +137,7 @@ def test_compare_pairs_each_variant_with_its_parent(world: World, capsys: Captur
     run(world)
     capsys.readouterr()
     assert main(["compare", "--results", str(world.results), "--format", "json"]) == 0
-    rows = json.loads(capsys.readouterr().out)
+    rows = json.loads(capsys.readouterr().out)["differences"]
     assert {(r["variant"], r["parent"]) for r in rows} == {("small", "base")}
     assert all(r["verdict"] for r in rows)
 
