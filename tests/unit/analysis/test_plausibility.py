@@ -42,7 +42,7 @@ def _row(root: Path, variant: str = "m", metric: str = "acc") -> MetricRow:
     return next(r for r in rows if r.run.spec.variant.name == variant and r.metric == metric)
 
 
-def _suspect(root: Path, *words: str, variant: str = "m", metric: str = "acc") -> None:
+def check_suspect(root: Path, *words: str, variant: str = "m", metric: str = "acc") -> None:
     row = _row(root, variant, metric)
     assert row.suspect, row
     for word in words:
@@ -76,14 +76,14 @@ def test_a_constant_model_on_truthfulqa_scores_everything_by_arg_max(tmp_path: P
     """np.argmax of equal numbers is 0, and the gold of TruthfulQA MC1 is always 0."""
     items = b.choice_set(_texts(N, 4), [0] * N, "truthfulqa_mc1")
     _one(tmp_path, items, [[-12.5] * 4] * N, right=[1.0] * N)
-    _suspect(tmp_path, "same log-likelihood", "60 of 60", "is the model loaded")
+    check_suspect(tmp_path, "same log-likelihood", "60 of 60", "is the model loaded")
 
 
 def test_a_nan_model_on_truthfulqa_scores_everything_by_arg_max(tmp_path: Path) -> None:
     """np.argmax of all-NaN is 0 too: a score although every answer failed."""
     items = b.choice_set(_texts(N, 4), [0] * N, "truthfulqa_mc1")
     _one(tmp_path, items, [[None] * 4] * N, right=[1.0] * N)
-    _suspect(tmp_path, "60 items have a score although their answers failed")
+    check_suspect(tmp_path, "60 items have a score although their answers failed")
 
 
 def test_a_perfect_model_with_gold_always_first_is_believed(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_a_perfect_model_with_gold_always_first_is_believed(tmp_path: Path) -> N
 def test_a_server_that_ignores_logprobs(tmp_path: Path) -> None:
     """llama.cpp#27174: every choice scored 0.0, lm-eval saw exact chance."""
     _one(tmp_path, b.choice_set(_texts(N, 4), _gold(N, 4)), [[0.0] * 4] * N, right=[0.25] * N)
-    _suspect(tmp_path, "0.0", "does the engine return log-probabilities")
+    check_suspect(tmp_path, "0.0", "does the engine return log-probabilities")
 
 
 def test_an_empty_continuation_answered_by_zero(tmp_path: Path) -> None:
@@ -107,13 +107,13 @@ def test_an_empty_continuation_answered_by_zero(tmp_path: Path) -> None:
     for values in logprobs[::7]:
         values[2] = 0.0
     _one(tmp_path / "a", b.choice_set(_texts(N, 4), gold), logprobs)  # type: ignore[arg-type]
-    _suspect(tmp_path / "a", "probability exactly 1")
+    check_suspect(tmp_path / "a", "probability exactly 1")
     _one(tmp_path / "b", b.choice_set(_texts(N, 4), gold), _honest(N, 4, gold), tokens=0)  # type: ignore[arg-type]
-    _suspect(tmp_path / "b", "scored on no token at all")
+    check_suspect(tmp_path / "b", "scored on no token at all")
     logprobs = _honest(N, 4, gold)
     logprobs[3][1] = 0.7
     _one(tmp_path / "c", b.choice_set(_texts(N, 4), gold), logprobs)  # type: ignore[arg-type]
-    _suspect(tmp_path / "c", "above 0")
+    check_suspect(tmp_path / "c", "above 0")
 
 
 def test_a_missing_bos_token(tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_a_missing_bos_token(tmp_path: Path) -> None:
         shelf.task(b.cell(b.variant(name, parent=parent), b.task()), items,
                    {"acc": _right(logprobs, gold)}, outputs=b.answered(items, logprobs),
                    model=model)  # fmt: skip
-    _suspect(tmp_path, "BOS missing", "no BOS, 450 4996")
+    check_suspect(tmp_path, "BOS missing", "no BOS, 450 4996")
     assert not _row(tmp_path, "whole").suspect
     assert not _row(tmp_path, "weak").suspect, "a broken model is bad, not implausible"
 
@@ -155,7 +155,7 @@ def test_a_stop_sequence_that_ends_every_answer(tmp_path: Path) -> None:
     """lighteval#649: GSM8K .690 became .0015 with the stop sequence."""
     shelf = b.Shelf(tmp_path)
     _generated(shelf, "m", ["", "", ""] + [""] * 20 + ["The answer is 5", "7"])
-    _suspect(tmp_path, "23 of 25 answers are empty", "stop sequences", metric="exact_match")
+    check_suspect(tmp_path, "23 of 25 answers are empty", "stop sequences", metric="exact_match")
 
 
 def test_all_answers_empty_has_no_value_but_says_why(tmp_path: Path) -> None:
@@ -177,8 +177,8 @@ def test_outputs_that_collapse_or_repeat(tmp_path: Path) -> None:
     _generated(
         shelf, "brief", [" ".join(t.split()[:8]) + str(i) for i, t in enumerate(full)], "whole"
     )
-    _suspect(tmp_path, "2.0 tokens on average", "parent's have", metric="exact_match")
-    _suspect(tmp_path, "29 of 30", "same text", variant="parrot", metric="exact_match")
+    check_suspect(tmp_path, "2.0 tokens on average", "parent's have", metric="exact_match")
+    check_suspect(tmp_path, "29 of 30", "same text", variant="parrot", metric="exact_match")
     assert not _row(tmp_path, "whole", "exact_match").suspect
     assert not _row(tmp_path, "brief", "exact_match").suspect
 
@@ -196,7 +196,7 @@ def test_the_longest_answer_on_halueval(tmp_path: Path) -> None:
     items = _halueval()
     by_length = [[float(len(c)) - 100 for c in item.choices] for item in items.items]
     _one(tmp_path / "a", items, by_length)  # type: ignore[arg-type]
-    _suspect(tmp_path / "a", "longest answer", "100 of 100 predictions", "needs no question")
+    check_suspect(tmp_path / "a", "longest answer", "100 of 100 predictions", "needs no question")
     able = _honest(100, 2, [i.gold or 0 for i in items.items], skill=4.0)
     _one(tmp_path / "b", items, able)  # type: ignore[arg-type]
     row = _row(tmp_path / "b")
@@ -209,7 +209,7 @@ def test_the_longest_answer_is_seen_in_scores_alone(tmp_path: Path) -> None:
     items = _halueval()
     right = [float(max(i.choices, key=len) == i.choices[i.gold or 0]) for i in items.items]
     b.Shelf(tmp_path).task(b.cell(b.variant("m"), b.task()), items, {"acc": right})
-    _suspect(tmp_path, "100 of 100 judgements", "longest answer")
+    check_suspect(tmp_path, "100 of 100 judgements", "longest answer")
 
 
 def test_inverted_labels_score_below_chance(tmp_path: Path) -> None:
@@ -217,7 +217,7 @@ def test_inverted_labels_score_below_chance(tmp_path: Path) -> None:
     logprobs = _honest(N, 4, gold, skill=5.0)
     wrong = [(g + 1) % 4 for g in gold]
     _one(tmp_path, b.choice_set(_texts(N, 4), wrong), logprobs)  # type: ignore[arg-type]
-    _suspect(tmp_path, "below guessing (25.0%)", "inverted")
+    check_suspect(tmp_path, "below guessing (25.0%)", "inverted")
 
 
 def test_guessing_is_rarely_called_below_chance(tmp_path: Path) -> None:
@@ -237,7 +237,7 @@ def test_every_answer_is_the_same_letter(tmp_path: Path) -> None:
     for values in logprobs:
         values[0] = -5.0
     _one(tmp_path, b.choice_set([("A", "B", "C", "D")] * N, gold), logprobs)  # type: ignore[arg-type]
-    _suspect(tmp_path, "60 of 60 predictions are choice 1")
+    check_suspect(tmp_path, "60 of 60 predictions are choice 1")
     few = tmp_path / "few"
     _one(few, b.choice_set([("A", "B", "C", "D")] * 12, gold[:12]), logprobs[:12])  # type: ignore[arg-type]
     assert not _row(few).suspect
@@ -262,8 +262,8 @@ def test_a_variant_that_was_not_loaded(tmp_path: Path) -> None:
     _variant_run(shelf, "grandchild", "m", "c", 1)
     _variant_run(shelf, "copy", "whole", "a", 1)
     _variant_run(shelf, "real", "whole", "d", 2)
-    _suspect(tmp_path, "equal those of", "was this variant loaded")
-    _suspect(tmp_path, variant="grandchild")
+    check_suspect(tmp_path, "equal those of", "was this variant loaded")
+    check_suspect(tmp_path, variant="grandchild")
     for honest in ("whole", "real", "copy"):
         assert not _row(tmp_path, honest).suspect, honest
 
@@ -303,7 +303,7 @@ def test_readings_are_judged_apart(tmp_path: Path) -> None:
     scores = {"acc": _right(logprobs, gold), "acc_norm": norm}
     spec = b.cell(b.variant("m"), b.task(primary="acc_norm"))
     b.Shelf(tmp_path).task(spec, items, scores, outputs=b.answered(items, logprobs))
-    _suspect(tmp_path, "shortest answer", metric="acc")
+    check_suspect(tmp_path, "shortest answer", metric="acc")
     assert not _row(tmp_path, metric="acc_norm").suspect
     assert math.isclose(_row(tmp_path, metric="acc").estimate.value or 0, 0.5, abs_tol=0.2)
 
