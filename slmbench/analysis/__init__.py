@@ -1,5 +1,7 @@
 """From sealed runs to tables: statistics, comparisons, fronts. pandas begins here."""
 
+from slmbench.analysis.baselines import AgainstBaseline
+from slmbench.analysis.calibration import Calibration
 from slmbench.analysis.compare import Comparison, Delta, Refused, compare_to_parents
 from slmbench.analysis.pareto import Point, front, metric_front
 from slmbench.analysis.results import Results, load_results
@@ -8,6 +10,8 @@ from slmbench.analysis.stability import MEANINGS, Flag, FlagMeaning
 
 __all__ = [
     "MEANINGS",
+    "AgainstBaseline",
+    "Calibration",
     "Comparison",
     "Delta",
     "Flag",
