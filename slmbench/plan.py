@@ -53,6 +53,8 @@ class Plan:
 
     cells: tuple[Cell, ...]
     skips: tuple[SkipRecord, ...]
+    suites: tuple[Suite, ...] = ()
+    """That it was made from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +81,9 @@ def make_plan(
     targets = _chosen("target", selection.targets, {t.name: t for t in models.targets})
     refs = identify(models)
     capabilities = {t.name: _capabilities(t.backend) for t in targets}
+    pairing = _pairing(models, refs, variants, targets)
     cells: list[Cell] = []
     skips: list[SkipRecord] = []
-    pairing = _pairing(models, refs, variants, targets)
     for variant in variants:
         for target in targets:
             reason = _obstacle(variant, target, capabilities[target.name])
@@ -103,7 +105,7 @@ def make_plan(
             "nothing to run: no chosen variant can be loaded by a chosen target",
             hint="; ".join(sorted({s.reason for s in skips})),
         )
-    return Plan(tuple(cells), tuple(skips))
+    return Plan(tuple(cells), tuple(skips), tuple(suites))
 
 
 def identify(models: ModelsFile) -> dict[str, VariantRef]:
@@ -159,8 +161,6 @@ def _capabilities(backend: str) -> Capabilities:
     return BACKENDS.load(backend).capabilities  # a third party's, or an unknown name
 
 
-def _obstacle(variant: Variant, target: Target, can: Capabilities) -> str:
-    if variant.format not in can.formats:
 def _pairing(
     models: ModelsFile,
     refs: Mapping[str, VariantRef],
@@ -188,6 +188,8 @@ def _paired(spec: RunSpec, pairing: Pairing) -> tuple[RunSpec, ...]:
     )
 
 
+def _obstacle(variant: Variant, target: Target, can: Capabilities) -> str:
+    if variant.format not in can.formats:
         return f"{target.backend} does not load the format {variant.format!r}"
     if target.device.partition(":")[0] not in can.devices:
         return f"{target.backend} does not run on {target.device!r}"
@@ -256,13 +258,13 @@ def _workload(suite: Suite, work: SuiteWorkload, knobs: SizeKnobs) -> WorkloadSp
             f"suite {suite.name}: a workload needs prompt_tokens and output_tokens",
             hint="add them to each of the suite's sizes",
         )
-    return WorkloadSpec(
-        workload=work.workload,
     if work.workload == FIDELITY and len(knobs.prompt_tokens) * len(knobs.output_tokens) > 1:
         raise UsageError(
             f"suite {suite.name}: fidelity takes one number of prompt_tokens and of output_tokens",
             hint="the context of a window and what is scored in it; `repeats` is their count",
         )
+    return WorkloadSpec(
+        workload=work.workload,
         points=tuple(
             WorkloadPoint(prompt_tokens=p, output_tokens=o)
             for p in knobs.prompt_tokens
@@ -274,9 +276,9 @@ def _workload(suite: Suite, work: SuiteWorkload, knobs: SizeKnobs) -> WorkloadSp
         window_s=knobs.window_s or 0.0,
         idle_s=knobs.idle_s or 0.0,
         seed=suite.seed,
+        text=text_digest() if work.workload == FIDELITY else "",
     )
 
-        text=text_digest() if work.workload == FIDELITY else "",
 
 def _chosen(kind: str, names: Sequence[str], known: Mapping[str, T]) -> list[T]:
     for name in names:

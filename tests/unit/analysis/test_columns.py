@@ -25,6 +25,7 @@ TABLES = (
     columns.COMPARISON_COLUMNS,
     columns.FIDELITY_COLUMNS,
     columns.BASELINE_COLUMNS,
+    columns.ATTRIBUTION_COLUMNS,
 )
 REQUIRED = {
     *("run_id", "digest", "variant", "parent", "stage", "technique", "backend", "device"),
@@ -92,6 +93,7 @@ def test_tables_have_the_declared_columns_and_types(tmp_path: Path) -> None:
         compare_to_parents(results, strict=False).table(),
         results.fidelity(),
         results.baselines(),
+        results.attribution(),
     )
     for frame, table in zip(made, TABLES, strict=True):
         assert len(frame) > 0

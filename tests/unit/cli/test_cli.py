@@ -140,6 +140,8 @@ def test_compare_pairs_each_variant_with_its_parent(world: World, capsys: Captur
     rows = json.loads(capsys.readouterr().out)["differences"]
     assert {(r["variant"], r["parent"]) for r in rows} == {("small", "base")}
     assert all(r["verdict"] for r in rows)
+    declared = [s.name for s in read_store(world.results).suites]
+    assert declared == ["perf", "quality"], "margins are read from the suites as they were run"
 
 
 def test_help_imports_nothing_heavy() -> None:
