@@ -10,8 +10,10 @@ distribution at every position of a few texts::
 
     KLD_i = sum_v p_i(v) (log p_i(v) - log q_i(v)),   p: the folder, q: the GGUF
 
-The tolerances are about ten times what SmolLM2-135M shows on an AVX512 machine: sums differ by
-3e-4 nats on average and 6e-4 at most. A rotary base of 10,000 for 100,000 moves sums by nats.
+The tolerances are ten times or more what SmolLM2-135M shows on a processor with AVX512 (sums
+differ by 2e-5 nats on average and 9e-5 at most, the divergence is 1e-11). They see small faults:
+a norm epsilon of 1e-6 for 1e-5 gives a divergence of 1e-7, a rotary base that is off by one per
+cent 9e-7; a base of 10,000 for 100,000 moves sums by two nats on average.
 """
 
 from __future__ import annotations
@@ -28,11 +30,11 @@ from slmbench.gates.result import GateResult, judged
 from slmbench.store.gates import GateNumber
 
 GATE = "G2"
-MEAN_SUM, MAX_SUM = 2e-3, 1e-2
+MEAN_SUM, MAX_SUM = 1e-3, 5e-3
 """Mean and largest |Δ| of a continuation's summed log-probability [nats]."""
-MEAN_TOKEN = 1e-3
+MEAN_TOKEN = 1e-4
 """Mean |Δ log p| of the token that really follows [nats]."""
-MEAN_KLD = 1e-5
+MEAN_KLD = 1e-8
 """Mean Kullback-Leibler divergence per position [nats]."""
 TOP1 = 0.99
 """Share of positions where both find the same token most likely: near-ties may differ."""

@@ -98,6 +98,11 @@ def test_a_shifted_rope_base_fails_the_second_gate_only(
     assert "mean KLD" in result.reason
 
 
+def test_a_norm_epsilon_of_another_family_is_seen(whole: Path, broken: Path) -> None:
+    set_metadata(broken / "model.gguf", "llama.attention.layer_norm_rms_epsilon", 1e-3)
+    assert g2(whole, broken).verdict == "failed"
+
+
 def test_a_dropped_bos_fails_the_first_gate(whole: Path, broken: Path) -> None:
     set_metadata(broken / "model.gguf", "tokenizer.ggml.add_bos_token", False)
     result = g1(whole, broken)
