@@ -40,3 +40,12 @@ def test_more_steps_than_announced_do_no_harm() -> None:
             progress.step()
         progress.cell_finished(spec, Status.OK, "", 1.0)
     assert out.getvalue().count("\n") == 1
+
+
+def test_a_cell_that_stopped_early_says_after_how_many() -> None:
+    out = io.StringIO()
+    spec = cell("piqa")
+    with Progress({spec.digest: 1.0}, out) as progress:
+        progress.cell_started(spec, 400)
+        progress.cell_finished(spec, Status.OK, "stopped after 150 of 400: ±1.9 pt", 1.0)
+    assert out.getvalue().rstrip().endswith("s, about 0:00 left  stopped after 150 of 400: ±1.9 pt")
