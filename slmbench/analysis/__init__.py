@@ -3,6 +3,7 @@
 from slmbench.analysis.baselines import AgainstBaseline
 from slmbench.analysis.calibration import Calibration
 from slmbench.analysis.compare import Comparison, Delta, Refused, compare_to_parents
+from slmbench.analysis.fidelity import Fidelity, FidelityRow, measure_fidelity
 from slmbench.analysis.pareto import Point, front, metric_front
 from slmbench.analysis.results import Results, load_results
 from slmbench.analysis.rows import MetricRow
@@ -14,6 +15,8 @@ __all__ = [
     "Calibration",
     "Comparison",
     "Delta",
+    "Fidelity",
+    "FidelityRow",
     "Flag",
     "FlagMeaning",
     "MetricRow",
@@ -23,5 +26,6 @@ __all__ = [
     "compare_to_parents",
     "front",
     "load_results",
+    "measure_fidelity",
     "metric_front",
 ]

@@ -14,6 +14,7 @@ import pytest
 
 from slmbench.analysis import load_results
 from slmbench.api import Request, plan_suites, run_suites
+from slmbench.errors import UsageError
 from slmbench.records import Status
 from slmbench.store import read_store
 
@@ -75,6 +76,11 @@ def test_a_root_without_children_is_skipped_with_a_reason(folder: Folder) -> Non
     assert "fidelity/fidelity · small · fake-cpu (against base)" in labels
 
 
+def test_one_context_and_one_length_only(folder: Folder) -> None:
+    with pytest.raises(UsageError, match="fidelity takes one number of prompt_tokens"):
+        plan_suites(folder.request("sizes.demo.prompt_tokens=[8, 16]"))
+
+
 def test_the_record_holds_samples_by_window_and_no_load_time(folder: Folder) -> None:
     run_suites(folder.request(), folder.results)
     run = next(r for r in read_store(folder.results).runs if r.spec.variant.name == "small")
@@ -104,7 +110,7 @@ def test_a_reference_that_dies_ends_its_cells_with_the_reason(folder: Folder) ->
 
 
 def test_killed_at_any_time_the_next_run_finishes_and_no_scratch_stays(folder: Folder) -> None:
-    request = folder.request("sizes.demo.repeats=32", "sizes.demo.output_tokens=[600]")
+    request = folder.request("sizes.demo.repeats=32", "sizes.demo.output_tokens=[300]")
     command = [sys.executable, "-m", "slmbench.cli.main", "run", "fidelity"]
     command += ["--models", request.models, "--results", str(folder.results)]
     command += [part for o in request.overrides for part in ("--set", o)]
