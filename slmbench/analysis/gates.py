@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from slmbench.store.gates import TASKS, GateNumber, GateRecord, read_gates
+from slmbench.store.gates import (
+    FLOOR_FLIPS,
+    FLOOR_MAX,
+    FLOOR_MEAN,
+    TASKS,
+    GateNumber,
+    GateRecord,
+    read_gates,
+)
 
 COLUMNS = (
     "gate", "title", "variant", "variant_digest", "backend", "verdict", "reason", "number",
@@ -51,3 +60,29 @@ def gates_passed(records: Sequence[GateRecord], digest: str, backend: str) -> st
     tasks = [r for r in records if r.subject == TASKS]
     found = sorted((*mine, *tasks), key=lambda record: record.gate)
     return " ".join(f"{record.gate} {_MARKS[record.verdict]}" for record in found)
+
+
+@dataclass(frozen=True, slots=True)
+class NoiseFloor:
+    """How much one variant on one backend differs from itself (G3)."""
+
+    max_delta: float
+    """Largest |Δ| of a choice's summed log-likelihood [nats]."""
+    mean_delta: float
+    """Mean |Δ| [nats]."""
+    flip_rate: float
+    """Share of items that were answered differently."""
+    items: int
+    """How many items that share is of."""
+
+
+def noise_floor(records: Sequence[GateRecord], digest: str, backend: str) -> NoiseFloor | None:
+    """The A/A floor of a variant on a backend; None where it was not measured."""
+    for record in records:
+        if (record.gate, record.subject, record.backend) == ("G3", digest, backend):
+            largest, mean = record.number(FLOOR_MAX), record.number(FLOOR_MEAN)
+            flips, items = record.number(FLOOR_FLIPS), record.number("items")
+            if largest is None or mean is None or flips is None or not items:
+                return None
+            return NoiseFloor(largest, mean, flips, int(items))
+    return None

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from slmbench.analysis.statistics import mcnemar_exact
 from slmbench.gates.result import GateResult, judged
 from slmbench.requests import Item, ItemOutput, LoglikelihoodOutput
-from slmbench.store.gates import GateNumber
+from slmbench.store.gates import FLOOR_FLIPS, FLOOR_MAX, FLOOR_MEAN, GateNumber
 
 GATE = "G3"
 MAX_DELTA = 1e-3
@@ -27,8 +27,6 @@ MAX_DELTA = 1e-3
 ALPHA = 0.05
 ENOUGH = 10
 """Items that must have been asked."""
-FLOOR_MAX, FLOOR_MEAN, FLOOR_FLIPS = "max |Δ|", "mean |Δ|", "flip rate"
-"""Names of the numbers that later comparisons read as the floor."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,9 @@ GATES = ".gates"
 TASKS = "tasks"
 """Subject of gates that are about tasks and their scorers, not about a variant."""
 
+FLOOR_MAX, FLOOR_MEAN, FLOOR_FLIPS = "max |Δ|", "mean |Δ|", "flip rate"
+"""Numbers of G3 that comparisons read as the noise floor [nats per choice, nats, share]."""
+
 Verdict = Literal["passed", "failed", "not applicable"]
 
 
@@ -102,6 +105,6 @@ def read_gates(root: Path) -> tuple[GateRecord, ...]:
 
 
 __all__ = [
-    "GATES", "TASKS", "GateNumber", "GateRecord", "Verdict", "gate_file", "read_gates",
-    "save_gate",
+    "FLOOR_FLIPS", "FLOOR_MAX", "FLOOR_MEAN", "GATES", "TASKS", "GateNumber", "GateRecord",
+    "Verdict", "gate_file", "read_gates", "save_gate",
 ]  # fmt: skip

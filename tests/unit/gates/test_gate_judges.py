@@ -17,6 +17,7 @@ from slmbench.gates.sentinels import judge_sentinels, sentinel_of
 from slmbench.gates.strings import strings
 from slmbench.gates.tokenizer_parity import Encoded, judge_tokenizers
 from slmbench.records import ScoreRow, Status
+from slmbench.store.gates import FLOOR_FLIPS, FLOOR_MAX
 
 
 def value(result: GateResult, name: str) -> float | None:
@@ -191,8 +192,8 @@ def judge(base: list[Answer], again: list[Answer], *, exact: bool = True) -> Gat
 def test_the_same_answers_in_another_order_pass() -> None:
     result = judge(answers(), answers(noise=4e-4))
     assert result.verdict == "passed"
-    assert value(result, noise_floor.FLOOR_MAX) == pytest.approx(4e-4)
-    assert value(result, noise_floor.FLOOR_FLIPS) == 0
+    assert value(result, FLOOR_MAX) == pytest.approx(4e-4)
+    assert value(result, FLOOR_FLIPS) == 0
     assert result.details == ("other batch: 0 of 20 answers changed, max |Δ| 0.0004 nats",)
 
 
@@ -200,14 +201,14 @@ def test_float32_may_change_no_answer_and_no_sum() -> None:
     assert "max |Δ| is 0.01" in judge(answers(), answers(noise=0.01)).reason
     result = judge(answers(), answers(flipped=1))
     assert result.verdict == "failed"
-    assert value(result, noise_floor.FLOOR_FLIPS) == pytest.approx(0.05)
+    assert value(result, FLOOR_FLIPS) == pytest.approx(0.05)
 
 
 def test_rounded_activations_are_a_floor_and_pass() -> None:
     result = judge(answers(), answers(noise=0.7, flipped=2), exact=False)
     assert result.verdict == "passed"
-    assert value(result, noise_floor.FLOOR_FLIPS) == pytest.approx(0.1)
-    assert value(result, noise_floor.FLOOR_MAX) == pytest.approx(2.7)
+    assert value(result, FLOOR_FLIPS) == pytest.approx(0.1)
+    assert value(result, FLOOR_MAX) == pytest.approx(2.7)
 
 
 def test_an_a_a_pair_that_a_test_tells_apart_fails() -> None:

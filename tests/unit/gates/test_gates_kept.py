@@ -11,7 +11,7 @@ from asking_here import short_items
 
 import builders as b
 from slmbench.analysis import load_results
-from slmbench.analysis.gates import gates_passed
+from slmbench.analysis.gates import NoiseFloor, gates_passed, noise_floor
 from slmbench.cli.main import main
 from slmbench.gates import run as gate_run
 from slmbench.gates.material import Material, TaskItems
@@ -103,6 +103,18 @@ def test_marks_are_of_this_variant_and_backend_only() -> None:
     ]
     assert gates_passed(found, b.sha("v"), "fake") == "G1 ✗ G2 – G3 ✓ G4 ✓"
     assert gates_passed(found, b.sha("w"), "fake") == ""
+
+
+def test_the_floor_is_there_for_comparisons() -> None:
+    numbers = tuple(
+        GateNumber(name=name, value=value)
+        for name, value in (("items", 40), ("max |Δ|", 0.5), ("mean |Δ|", 0.1), ("flip rate", 0.05))
+    )
+    whole = record(numbers=numbers)
+    assert noise_floor([whole], b.sha("v"), "fake") == NoiseFloor(0.5, 0.1, 0.05, 40)
+    assert noise_floor([whole], b.sha("v"), "other") is None
+    assert noise_floor([whole], b.sha("w"), "fake") is None
+    assert noise_floor([record(verdict="failed", numbers=())], b.sha("v"), "fake") is None
 
 
 def test_the_page_shows_which_gates_a_variant_has_passed(tmp_path: Path) -> None:
