@@ -148,10 +148,10 @@ def _shortcut(e: Evidence) -> Iterator[Suspicion]:
         return
     blind = not e.answers or not e.answers.choices
     names = (*_BY_LENGTH, *_BY_PLACE) if blind else _BY_LENGTH
-    for reading in READINGS:
-        for name in names:
-            picks = picks_of(name, items)
-            why = _follows(e, reading, items, picks) if picks is not None else ""
+    for name in names:
+        picks = picks_of(name, items)
+        for reading in READINGS if picks is not None else ():
+            why = _follows(e, reading, items, picks or ())
             if why:
                 yield Suspicion(
                     "shortcut",
