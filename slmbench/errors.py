@@ -12,6 +12,7 @@
     │   ├── MissingEngineError     5    an inference engine or extra is not installed
     │   ├── MissingDataError       5    no source has this data set
     │   ├── ArtefactError          5    a model artefact is missing, damaged or not the one named
+    │   │   └── UnsupportedModelError 5    whole, but of a kind that a technique does not know
     │   └── DiskSpaceError         5    no room to write
     └── InterruptedRunError      130    Ctrl-C: what was done is saved
 
@@ -98,6 +99,10 @@ class MissingDataError(PrerequisiteError):
 
 class ArtefactError(PrerequisiteError):
     """A model artefact that is absent, truncated, corrupt, or has another digest."""
+
+
+class UnsupportedModelError(ArtefactError):
+    """A whole artefact of a kind (architecture, tokenizer) that this technique does not know."""
 
 
 class DiskSpaceError(PrerequisiteError):

@@ -8,7 +8,12 @@ from functools import cached_property, partial
 from pathlib import Path
 
 import slmbench
-from slmbench.errors import ArtefactError, PrerequisiteError, SlmbenchError, UnknownNameError
+from slmbench.errors import (
+    MissingEngineError,
+    SlmbenchError,
+    UnknownNameError,
+    UnsupportedModelError,
+)
 from slmbench.gates import measuring
 from slmbench.gates.asking import Subject
 from slmbench.gates.material import Material, choice_items, suite_items, texts_of
@@ -96,7 +101,7 @@ class GateRun:
             return not_applicable("G1", "a fake has no tokenizer of its own")
         try:
             relative = self._stock.relative(variant)
-        except (ArtefactError, PrerequisiteError) as error:
+        except (UnsupportedModelError, MissingEngineError) as error:
             return not_applicable("G1", f"no relative in another format: {error.message}")
         if lacking := missing_engine(relative.target.backend):
             return not_applicable("G1", lacking)
@@ -116,7 +121,7 @@ class GateRun:
                     "quantized weights: no other engine computes with the same ones; "
                     "the float folder of its lineage is compared",
                 )
-        except (ArtefactError, PrerequisiteError, SlmbenchError) as error:
+        except (UnsupportedModelError, MissingEngineError) as error:
             return not_applicable("G2", f"no float32 pair of these weights: {error.message}")
         for one in (folder, exported):
             if lacking := missing_engine(one.target.backend):

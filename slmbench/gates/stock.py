@@ -72,7 +72,7 @@ class Stock:
     def relative(self, variant: Variant) -> Subject:
         """The nearest relative in the other format, made if there is none.
 
-        Raises ArtefactError where the variant cannot be converted.
+        Raises UnsupportedModelError where the variant cannot be converted.
         """
         other: Format = "hf" if variant.format == "gguf" else "gguf"
         for near in self._by_distance(variant):
@@ -81,12 +81,12 @@ class Stock:
         return self.exported(variant) if variant.format == "hf" else self.dequantized(variant)
 
     def exported(self, variant: Variant) -> Subject:
-        """The folder's weights in a float32 GGUF (ArtefactError: not a plain Llama)."""
+        """The folder's weights in a float32 GGUF (UnsupportedModelError: not a plain Llama)."""
         recipe = GgufExport(technique="gguf_export", dtype="float32")
         return self._derived(variant, recipe, "gguf")
 
     def dequantized(self, variant: Variant) -> Subject:
-        """The GGUF's weights in a float32 folder (ArtefactError: not a Llama)."""
+        """The GGUF's weights in a float32 folder (UnsupportedModelError: not a Llama)."""
         return self._derived(variant, Dequantize(technique="dequantize"), "hf")
 
     def _derived(self, parent: Variant, recipe: Recipe, format_: Format) -> Subject:

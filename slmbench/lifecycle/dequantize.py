@@ -22,7 +22,7 @@ import gguf
 import numpy as np
 import numpy.typing as npt
 
-from slmbench.errors import ArtefactError
+from slmbench.errors import ArtefactError, UnsupportedModelError
 from slmbench.lifecycle.gguf_header import Header, Tensor, Value, read_header
 from slmbench.lifecycle.gguf_tokenizer import check_tokenizer, write_tokenizer
 from slmbench.lifecycle.made import DequantizeFacts, TypeCount
@@ -90,14 +90,14 @@ def shape_of(path: Path, header: Header) -> Shape:
     """Read the numbers; ArtefactError for another architecture or a missing number."""
     architecture = header.metadata.get("general.architecture")
     if architecture != "llama":
-        raise ArtefactError(
+        raise UnsupportedModelError(
             f"{path}: dequantize knows the architecture llama, this is {architecture}",
             hint="load the model's own Hugging Face folder as a source instead",
         )
     names = {t.name for t in header.tensors}
     scaling = header.metadata.get("llama.rope.scaling.type", "none")
     if scaling != "none" or "rope_freqs.weight" in names:
-        raise ArtefactError(f"{path}: dequantize does not know scaled rotary embeddings")
+        raise UnsupportedModelError(f"{path}: dequantize does not know scaled rotary embeddings")
     number = _Numbers(path, header)
     heads, hidden = int(number("attention.head_count")), int(number("embedding_length"))
     embedding = next(t for t in header.tensors if t.name == "token_embd.weight")

@@ -26,7 +26,7 @@ import torch
 from safetensors import safe_open
 from transformers import AutoConfig
 
-from slmbench.errors import ArtefactError
+from slmbench.errors import ArtefactError, UnsupportedModelError
 from slmbench.lifecycle.dequantize import Shape, expected_shapes, hf_name, unpermute
 from slmbench.lifecycle.gguf_tokenizer import check_tokenizer
 from slmbench.lifecycle.gguf_vocabulary import Vocabulary, check_vocabulary, read_vocabulary
@@ -84,15 +84,15 @@ def make(recipe: GgufExport, bench: Workbench) -> Product:
 def shape_of_folder(folder: Path) -> Shape:
     """The numbers of the model, from config.json.
 
-    Raises ArtefactError for another architecture, and for every variation of a Llama that the
-    metadata of a GGUF could not carry: scaled or partial rotary embeddings, biases, another
-    activation, quantized weights.
+    Raises UnsupportedModelError for another architecture, and for every variation of a Llama
+    that the metadata of a GGUF could not carry: scaled or partial rotary embeddings, biases,
+    another activation, quantized weights.
     """
     config: Any = AutoConfig.from_pretrained(folder, local_files_only=True)
     architectures = tuple(config.architectures or ())
     if config.model_type != "llama" or architectures != ("LlamaForCausalLM",):
         found = ", ".join(architectures) or config.model_type
-        raise ArtefactError(
+        raise UnsupportedModelError(
             f"{folder}: gguf_export knows LlamaForCausalLM, this is {found}", hint=_HINT
         )
     rope = dict(getattr(config, "rope_parameters", None) or {})
@@ -104,7 +104,9 @@ def shape_of_folder(folder: Path) -> Shape:
         "quantized weights": getattr(config, "quantization_config", None) is not None,
     }
     if what := [name for name, present in odd.items() if present]:
-        raise ArtefactError(f"{folder}: gguf_export does not know {', '.join(what)}", hint=_HINT)
+        raise UnsupportedModelError(
+            f"{folder}: gguf_export does not know {', '.join(what)}", hint=_HINT
+        )
     heads = int(config.num_attention_heads)
     return Shape(
         layers=int(config.num_hidden_layers),

@@ -11,7 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from slmbench.errors import ArtefactError
+from slmbench.errors import ArtefactError, UnsupportedModelError
 from slmbench.lifecycle.gguf_header import Header
 
 PROBES = (
@@ -87,7 +87,7 @@ def _byte_level_bpe(header: Header, tokens: tuple[str, ...]) -> Any:
 
     meta = header.metadata
     if meta.get("tokenizer.ggml.model") != "gpt2":
-        raise ArtefactError(
+        raise UnsupportedModelError(
             f"the GGUF's tokenizer is of the kind {meta.get('tokenizer.ggml.model')!r}; "
             "byte-level BPE ('gpt2') is known",
             hint="load the model's own Hugging Face folder as a source instead",
@@ -126,7 +126,7 @@ def _splitter(name: str) -> Any:
         "smollm": pre.Sequence([pre.Digits(individual_digits=True), byte_level]),
     }
     if name not in known:
-        raise ArtefactError(
+        raise UnsupportedModelError(
             f"the GGUF's pre-tokenizer {name!r} is not known ({', '.join(sorted(known))})",
             hint="load the model's own Hugging Face folder as a source instead",
         )

@@ -16,7 +16,7 @@ from typing import Any
 
 import gguf
 
-from slmbench.errors import ArtefactError
+from slmbench.errors import ArtefactError, UnsupportedModelError
 from slmbench.lifecycle.gguf_header import Header
 
 _HINT = "byte-level BPE with the splitter of GPT-2 or SmolLM can be written as GGUF"
@@ -73,7 +73,7 @@ class Vocabulary:
 def read_vocabulary(folder: Path, size: int) -> Vocabulary:
     """The folder's tokenizer for a model of ``size`` embeddings.
 
-    Raises ArtefactError for a kind that a GGUF could not carry.
+    Raises UnsupportedModelError for a kind that a GGUF could not carry.
     """
     from transformers import AutoTokenizer
 
@@ -105,7 +105,7 @@ def read_vocabulary(folder: Path, size: int) -> Vocabulary:
 
 
 def splitter_name(folder: Path, pre: Any) -> str:
-    """llama.cpp's name of a pre-tokenizer (its JSON); ArtefactError where it has none."""
+    """llama.cpp's name of a pre-tokenizer (its JSON); UnsupportedModelError where it has none."""
     steps = pre["pretokenizers"] if pre and pre.get("type") == "Sequence" else [pre]
     plain = [{k: v for k, v in (step or {}).items() if k != "trim_offsets"} for step in steps]
     byte_level = {"type": "ByteLevel", "add_prefix_space": False, "use_regex": True}
@@ -134,8 +134,10 @@ def _short(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:60]}…"
 
 
-def _refused(folder: Path, why: str) -> ArtefactError:
-    return ArtefactError(f"{folder}: its tokenizer cannot be written as GGUF: {why}", hint=_HINT)
+def _refused(folder: Path, why: str) -> UnsupportedModelError:
+    return UnsupportedModelError(
+        f"{folder}: its tokenizer cannot be written as GGUF: {why}", hint=_HINT
+    )
 
 
 def _require_plain(folder: Path, parts: Mapping[str, Any], model: Mapping[str, Any]) -> None:

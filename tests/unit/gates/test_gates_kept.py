@@ -7,14 +7,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from asking_here import short_items
+from asking_here import short_items, subject_of
 
 import builders as b
 from slmbench.analysis import load_results
 from slmbench.analysis.gates import NoiseFloor, gates_passed, noise_floor
 from slmbench.cli.main import main
+from slmbench.errors import (
+    ArtefactError,
+    MissingEngineError,
+    SlmbenchError,
+    UnsupportedModelError,
+)
 from slmbench.gates import run as gate_run
+from slmbench.gates.asking import Subject
 from slmbench.gates.material import Material, TaskItems
+from slmbench.gates.stock import Stock
 from slmbench.report.page import make_page, render
 from slmbench.store import sweep
 from slmbench.store.gates import TASKS, GateNumber, GateRecord, gate_file, read_gates, save_gate
@@ -205,3 +213,33 @@ def test_no_items_to_ask_is_no_pass(models: Path, monkeypatch: pytest.MonkeyPatc
     assert doctor(models) == 4
     kept = {r.gate: r.verdict for r in read_gates(models.parent / "results")}
     assert (kept["G3"], kept["G4"]) == ("failed", "failed")
+
+
+@pytest.mark.parametrize(
+    ("error", "verdict"),
+    [
+        (UnsupportedModelError("another architecture"), "not applicable"),
+        (MissingEngineError("gguf is not installed"), "not applicable"),
+        (ArtefactError("a tensor is not what the folder holds"), "failed"),
+        (SlmbenchError("its maker left nothing"), "failed"),
+    ],
+)
+def test_a_conversion_that_went_wrong_is_a_failure_and_one_that_cannot_be_is_none(
+    models: Path, monkeypatch: pytest.MonkeyPatch, error: SlmbenchError, verdict: str
+) -> None:
+    def cannot(*_: object) -> Subject:
+        raise error
+
+    (models.parent / "hf").mkdir()
+    text = models.read_text().replace("format: fake", "format: hf, source: {file: hf}")
+    models.write_text(text.replace("backend: fake", "backend: transformers"))
+    here = subject_of(models.parent / "hf", "fake")
+    monkeypatch.setattr(Stock, "subject", lambda *_: here)
+    monkeypatch.setattr(Stock, "exported", cannot)
+    monkeypatch.setattr(gate_run, "missing_engine", lambda _: "")
+    monkeypatch.setattr(gate_run, "suite_items", lambda _: Material(()))
+    monkeypatch.setattr(gate_run, "choice_items", lambda _: Material(()))
+    assert doctor(models) == 4
+    kept = {r.gate: r for r in read_gates(models.parent / "results")}
+    assert (kept["G1"].verdict, kept["G2"].verdict) == (verdict, verdict)
+    assert error.message in kept["G2"].reason

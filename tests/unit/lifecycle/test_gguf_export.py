@@ -18,7 +18,7 @@ import torch
 from derivation import artefact_at, child, ref_of
 from transformers import AutoModelForCausalLM
 
-from slmbench.errors import ArtefactError
+from slmbench.errors import ArtefactError, UnsupportedModelError
 from slmbench.lifecycle import dequantize, gguf_export, materialise
 from slmbench.lifecycle.gguf_header import read_header
 from slmbench.lifecycle.made import GgufExportFacts
@@ -165,15 +165,22 @@ def test_metadata_that_was_written_wrong_raises(
             "scaled rotary embeddings",
         ),
         ({"quantization_config": {"quant_method": "torchao"}}, "quantized weights"),
-        ({"intermediate_size": 128}, "where its config says"),
     ],
 )
 def test_other_models_are_refused(tmp_path: Path, changes: dict[str, Any], says: str) -> None:
     folder = save_tiny_smollm(tmp_path / "hf")
     edit_json(folder / "config.json", **changes)
-    with pytest.raises(ArtefactError, match=says) as error:
+    with pytest.raises(UnsupportedModelError, match=says) as error:
         export(folder, tmp_path / "out")
     assert error.value.hint
+
+
+def test_weights_that_do_not_fit_the_config_are_damage_and_no_refusal(tmp_path: Path) -> None:
+    folder = save_tiny_smollm(tmp_path / "hf")
+    edit_json(folder / "config.json", intermediate_size=128)
+    with pytest.raises(ArtefactError, match="where its config says") as error:
+        export(folder, tmp_path / "out")
+    assert not isinstance(error.value, UnsupportedModelError)
 
 
 @pytest.mark.parametrize(
@@ -187,7 +194,7 @@ def test_other_models_are_refused(tmp_path: Path, changes: dict[str, Any], says:
 def test_other_tokenizers_are_refused(tmp_path: Path, part: str, value: Any, says: str) -> None:
     folder = save_tiny_smollm(tmp_path / "hf")
     edit_json(folder / "tokenizer.json", **{part: value})
-    with pytest.raises(ArtefactError, match=says):
+    with pytest.raises(UnsupportedModelError, match=says):
         export(folder, tmp_path / "out")
 
 
