@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help install demo test check lint fix docs wheel clean
+.PHONY: help install demo test bench check lint fix wheel clean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -20,6 +20,10 @@ demo: ## install, run every suite in its demo size, write reports/demo/index.htm
 test: install check ## install, all checks, all tests
 	@$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
 
+bench: install ## every benchmark, about half an hour on 2 cores; leave the machine alone meanwhile
+	@for name in startup harness_overhead report_time adaptive scoring_speed; do \
+		echo "== $$name"; $(BIN)/python benchmarks/$$name.py || exit 1; done
+
 check: lint ## lint, types, import contracts, generated files
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache --no-logo
@@ -30,11 +34,9 @@ lint: ## format, lint and size, a few seconds
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/python scripts/check_size.py
 
-fix: ## format and repair what can be repaired
+fix: ## format, repair what can be repaired, rewrite docs/metrics.md and suites/schema/
 	@$(BIN)/ruff check --fix --quiet || true
 	@$(BIN)/ruff format --quiet
-
-docs: ## rewrite docs/metrics.md and suites/schema/ from the code
 	@$(BIN)/python scripts/make_docs.py
 
 wheel: ## dist/*.whl, suites included

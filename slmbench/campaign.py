@@ -16,6 +16,7 @@ import slmbench
 from slmbench.adaptive import Followers, unwatched
 from slmbench.errors import DiskSpaceError, InterruptedRunError, SlmbenchError
 from slmbench.lifecycle import Artefact, materialise
+from slmbench.locations import cache_dir
 from slmbench.plan import Cell, Plan, identify
 from slmbench.records import Environment, RunRecord, ScoreRow, Status
 from slmbench.requests import ItemSet
@@ -162,6 +163,11 @@ class Campaign:
                 continue
             yield from self._run_group(group, made, prepared, followers)
 
+    def _cache_of(self, suite: str) -> str | None:
+        """Folder of the response cache, if the suite asks for one."""
+        asked = any(s.scoring.cache for s in self.plan.suites if s.name == suite)
+        return str(cache_dir("scores")) if asked else None
+
     def _read_text(
         self,
         spec: RunSpec,
@@ -211,7 +217,14 @@ class Campaign:
                     watchers[cell.spec.digest], every = found, work.until.every
                 else:
                     whole[cell.spec.digest] = found
-            jobs.append(CellJob(spec=cell.spec, items=str(items.path), look_every=every))
+            jobs.append(
+                CellJob(
+                    spec=cell.spec,
+                    items=str(items.path),
+                    look_every=every,
+                    cache=self._cache_of(cell.spec.suite),
+                )
+            )
         if not jobs:
             return
         paths = {job.spec.digest: job.items for job in jobs}

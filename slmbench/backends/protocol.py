@@ -87,6 +87,13 @@ class Backend(Protocol):
         must be taken before the backend is asked for anything else.
         """
 
+    def remember(self, file: Path | None) -> None:
+        """Keep scores in this file and answer from it what it has; None: no longer.
+
+        One file holds one model in one engine and setting: the caller sees to that. Raises
+        BackendError (invalid) for a file that is not a cache of this version.
+        """
+
     def sharing(self) -> Sharing:
         """Whether this model's shared prefixes are exact; decided when first asked."""
 

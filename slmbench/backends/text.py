@@ -11,9 +11,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from pathlib import Path
 from time import perf_counter_ns
 
 from slmbench.backends.protocol import BackendError, Sharing
+from slmbench.backends.score_cache import ScoreCache
 from slmbench.backends.units import Question, TokenScore, cut, windows
 from slmbench.prefix_tree import Ids, Pack, Pair, common, plan
 from slmbench.records import Status
@@ -72,6 +74,7 @@ class LocalBackend(ABC):
     """New tokens of a pack, about."""
     _most: int | None = None
     """Most pairs of a pack."""
+    _cache: ScoreCache | None = None
 
     @abstractmethod
     def encode(self, text: str, *, special: bool) -> Ids:
@@ -123,19 +126,35 @@ class LocalBackend(ABC):
         """One output per request, in order; what requests have in common is evaluated once."""
         questions = [self._question(request) for request in requests]
         pairs = [p for question in questions if question.failure is None for p in question.pairs]
-        scores = self._scores(pairs, share=share and bool(pairs) and self.sharing().exact)
+        known = self._cache.known(pairs) if self._cache is not None else {}
+        new = [pair for pair in pairs if pair not in known]
+        scores = self._scores(new, share=share and bool(new) and self.sharing().exact)
         for question in questions:
             if question.failure is not None:
                 yield question.output(())
-            else:
-                yield question.output(list(islice(scores, len(question.pairs))))
+                continue
+            found = [known[p] if p in known else next(scores) for p in question.pairs]
+            yield question.output(found, cached=all(p in known for p in question.pairs))
+
+    def remember(self, file: Path | None) -> None:
+        """Keep scores in this file and answer from it what it has; None: no longer.
+
+        Raises BackendError (invalid) for a file that is not a cache of this version.
+        """
+        if self._cache is not None:
+            self._cache.close()
+        self._cache = ScoreCache(file) if file is not None else None
 
     def _scores(self, pairs: Sequence[Pair], *, share: bool) -> Iterator[TokenScore]:
-        if not share:
-            yield from (self._score_alone(pair) for pair in pairs)
-            return
-        for pack in plan(pairs, self._budget, self._most):
-            yield from self._score_pack(pack)
+        packs: Iterator[tuple[list[Pair], Sequence[TokenScore]]] = (
+            ((list(p.pairs()), self._score_pack(p)) for p in plan(pairs, self._budget, self._most))
+            if share
+            else (([pair], [self._score_alone(pair)]) for pair in pairs)
+        )
+        for asked, found in packs:
+            if self._cache is not None:
+                self._cache.keep(asked, found)
+            yield from found
 
     def generate(self, request: GenerateRequest) -> GenerateOutput:
         """Greedy decoding until a stop string, an end token or ``max_tokens``.

@@ -27,6 +27,11 @@ def available() -> bool:
     )
 
 
+def laid_out(layer: torch.nn.Linear) -> Product:
+    """The layer's product with a laid-out copy of its weight."""
+    return Product(layer)
+
+
 class FastLinears:
     """A context in which the plain linear layers of a model use the laid-out weights.
 
@@ -36,12 +41,12 @@ class FastLinears:
 
     def __init__(self, model: Any) -> None:
         self._model = model
-        self._layers: list[tuple[torch.nn.Linear, _Product]] | None = None
+        self._layers: list[tuple[torch.nn.Linear, Product]] | None = None
 
     def __enter__(self) -> None:
         if self._layers is None:
             plain = [m for m in self._model.modules() if _is_plain(m)]
-            self._layers = [(layer, _Product(layer)) for layer in plain]
+            self._layers = [(layer, laid_out(layer)) for layer in plain]
         for layer, product in self._layers:
             layer.forward = product
 
@@ -55,7 +60,7 @@ class FastLinears:
             del layer.forward
 
 
-class _Product:
+class Product:
     """x @ weight.T + bias with the weight laid out."""
 
     def __init__(self, layer: torch.nn.Linear) -> None:

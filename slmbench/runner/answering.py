@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from slmbench.backends import Backend
-from slmbench.records import Observation
+from slmbench.records import ModelInfo, Observation
 from slmbench.requests import GenerateRequest, Item, ItemOutput, Output
+from slmbench.spec import RunSpec, TaskSpec
 
 
 def answers(backend: Backend, items: Sequence[Item], *, share: bool) -> Iterator[ItemOutput]:
@@ -44,6 +47,13 @@ def sharing_observation(
         unit="",
         message=f"every request was evaluated from scratch: {reason}",
     )
+
+
+def cache_file(folder: Path, model: ModelInfo, spec: RunSpec) -> Path:
+    """File of kept scores: one per artefact, engine, target (dtype, options) and way of scoring."""
+    share = isinstance(spec.work, TaskSpec) and spec.work.shared_prefix
+    what = (model.artefact_sha256, model.engine_version, spec.target.model_dump_json(), str(share))
+    return folder / f"{hashlib.sha256(chr(0).join(what).encode()).hexdigest()[:32]}.sqlite"
 
 
 def _answer(backend: Backend, item: Item, *, share: bool) -> ItemOutput:

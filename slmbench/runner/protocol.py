@@ -22,6 +22,8 @@ class CellJob(Frozen):
     """Path of the item set (tasks only)."""
     look_every: int | None = Field(default=None, ge=1)
     """Pause after so many items and ask whether to go on; null: answer all of them."""
+    cache: str | None = None
+    """Folder of kept scores to answer from and add to; null: every request is evaluated."""
     scratch: str | None = None
     """Fidelity: folder of the parent's log-probabilities, to be written or read."""
 

@@ -22,7 +22,7 @@ from slmbench.errors import SlmbenchError
 from slmbench.process import enter_child, limit_memory
 from slmbench.records import Measurement, ModelInfo, PhaseRecord, Provenance, Status
 from slmbench.requests import ItemSet
-from slmbench.runner.answering import answers, sharing_observation
+from slmbench.runner.answering import answers, cache_file, sharing_observation
 from slmbench.runner.environment import fingerprint
 from slmbench.runner.phases import Watch
 from slmbench.runner.protocol import (
@@ -40,7 +40,7 @@ from slmbench.runner.protocol import (
     WorkerJob,
 )
 from slmbench.runner.workloads import Bench, meters_for, run_workload, runtime_phase, steps_of
-from slmbench.spec import Target, WorkloadSpec
+from slmbench.spec import Target, TaskSpec, WorkloadSpec
 
 LIBRARIES = (
     "slmbench", "torch", "transformers", "torchao", "llama-cpp-python", "numpy", "tokenizers",
@@ -144,18 +144,26 @@ def _run_cell(cell: CellJob, model: LoadedModel, send: Send) -> None:
         for record in run_workload(bench, model.phases):
             send(PhaseDone(phase=record))
         return
+    _answer_items(cell, work, model, send)
+
+
+def _answer_items(cell: CellJob, work: TaskSpec, model: LoadedModel, send: Send) -> None:
     assert cell.items is not None
     items = ItemSet.model_validate_json(Path(cell.items).read_text("utf-8")).items
-    share = work.shared_prefix
+    backend, share = model.backend, work.shared_prefix
+    if cell.cache is not None:
+        backend.remember(cache_file(Path(cell.cache), model.info, cell.spec))
     send(CellStarted(digest=cell.spec.digest, steps=len(items)))
     with Watch.of(("interference",), cell.spec.target.device).phase("items") as phase:
         for first in range(0, len(items), stride := cell.look_every or len(items)):
             if first and not _told_to_go_on(first, send):
                 break
-            for output in answers(model.backend, items[first : first + stride], share=share):
+            for output in answers(backend, items[first : first + stride], share=share):
                 send(StepDone(output=output))
-        if (seen := sharing_observation(model.backend, items, share=share)) is not None:
+        if (seen := sharing_observation(backend, items, share=share)) is not None:
             phase.observe(seen)
+    if cell.cache is not None:
+        backend.remember(None)
     send(PhaseDone(phase=phase.finished()))
 
 
