@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 HEAD = """\
 # Metrics
 
-Generated from `slmbench/metrics.py` by `make docs`; do not edit.
+Generated from `slmbench/metrics.py` by `make fix`; do not edit.
 
 One row a metric. *Better* is the direction that tables, plots and Pareto fronts use; a metric
 without one is never ranked. *Value* says how the raw samples of a run become the number that is
@@ -73,7 +73,7 @@ def main(arguments: list[str]) -> int:
     ]
     if "--check" in arguments:
         for path in old:
-            print(f"{path.relative_to(ROOT)} is out of date: make docs")
+            print(f"{path.relative_to(ROOT)} is out of date: make fix")
         return 1 if old else 0
     for path in old:
         path.parent.mkdir(parents=True, exist_ok=True)
