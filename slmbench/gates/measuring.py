@@ -73,14 +73,19 @@ def logprob_parity(folder: Subject, exported: Subject, sets: Sequence[ItemSet]) 
 def noise_floor(subject: Subject, sets: Sequence[ItemSet], material: str) -> GateResult:
     """G3: the same variant asked again in another process, order and batch size, and naively."""
     batch = _OTHER_BATCH.get(subject.target.backend, {})
-    turned = [items.model_copy(update={"items": items.items[::-1]}) for items in sets]
+    turned = [_turned(items) for items in sets]
     naive = [Ask(items, share=False) for items in sets]
     outcomes = _outcomes(subject, [*map(Ask, sets), *naive])
     changed = _outcomes(subject.with_options(**batch), list(map(Ask, turned)))
-    said = ", ".join(("other process", "reversed order", *(f"{k} {v}" for k, v in batch.items())))
+    said = ", ".join(
+        ("other process", "items and choices reversed", *(f"{k} {v}" for k, v in batch.items()))
+    )
     base = _answers(outcomes[: len(sets)], sets)
-    again = {said: changed, "nothing shared": outcomes[len(sets) :]}
-    changes = {how: compare_answers(base, _answers(o, sets)) for how, o in again.items()}
+    again = {
+        said: _answers(changed, sets, turned=True),
+        "nothing shared": _answers(outcomes[len(sets) :], sets),
+    }
+    changes = {how: compare_answers(base, found) for how, found in again.items()}
     exact = is_exact(subject.target, outcomes[0].model)
     rule = "float32 bounds" if exact else "floor reported"
     return judge_floor(changes, exact=exact, about=f"{subject.label}, {material}, {rule}")
@@ -137,13 +142,23 @@ def _scored(sets: Sequence[ItemSet]) -> list[tuple[str, LoglikelihoodRequest]]:
     ]
 
 
-def _answers(outcomes: Sequence[Outcome], sets: Sequence[ItemSet]) -> list[Answer]:
-    """Answers under names that are unique over all sets."""
+def _turned(items: ItemSet) -> ItemSet:
+    """The items from the last to the first, and so the requests of each."""
+    turned = (item.model_copy(update={"requests": item.requests[::-1]}) for item in items.items)
+    return items.model_copy(update={"items": tuple(turned)[::-1]})
+
+
+def _answers(
+    outcomes: Sequence[Outcome], sets: Sequence[ItemSet], *, turned: bool = False
+) -> list[Answer]:
+    """Answers under names that are unique over all sets, choices in the order of ``sets``."""
     found: list[Answer] = []
     for outcome, items in zip(outcomes, sets, strict=True):
         known: dict[str, Item] = {item.item_id: item for item in items.items}
         for output in outcome.outputs:
-            answer = answer_of(known[output.item_id], output)
+            order = output.outputs[::-1] if turned else output.outputs
+            straight = output.model_copy(update={"outputs": order})
+            answer = answer_of(known[output.item_id], straight)
             found.append(replace(answer, item_id=f"{items.task}/{answer.item_id}"))
     return found
 

@@ -102,7 +102,8 @@ class GateRun:
         try:
             relative = self._stock.relative(variant)
         except (UnsupportedModelError, MissingEngineError) as error:
-            return not_applicable("G1", f"no relative in another format: {error.message}")
+            why = error.message.replace(f"{subject.path}: ", "")
+            return not_applicable("G1", f"no relative in another format: {why}")
         if lacking := missing_engine(relative.target.backend):
             return not_applicable("G1", lacking)
         return measuring.tokenizer_parity(subject, relative, self._texts, self._encode)
@@ -122,7 +123,8 @@ class GateRun:
                     "the float folder of its lineage is compared",
                 )
         except (UnsupportedModelError, MissingEngineError) as error:
-            return not_applicable("G2", f"no float32 pair of these weights: {error.message}")
+            why = error.message.replace(f"{subject.path}: ", "")
+            return not_applicable("G2", f"no float32 pair of these weights: {why}")
         for one in (folder, exported):
             if lacking := missing_engine(one.target.backend):
                 return not_applicable("G2", lacking)
