@@ -25,14 +25,14 @@ def gemm_peaks(dtype: str) -> Peaks:
     """Best of five products, through torch.mm and with weights laid out for oneDNN."""
     import torch
 
-    from slmbench.backends.transformers_kernels import available, laid_out
+    from slmbench.backends.transformers_kernels import Product, available
 
     size = 2048
     left, right = (torch.randn(size, size, dtype=getattr(torch, dtype)) for _ in "ab")
     layer = torch.nn.Linear(size, size, bias=False, dtype=left.dtype)
     with torch.inference_mode():
         plain = _best(lambda: left @ right)
-        packed = _best(laid_out(layer), left) if available() else plain
+        packed = _best(Product(layer), left) if available() else plain
     work = 2 * size**3 / 1e9
     return Peaks(work / plain, work / packed)
 

@@ -1,13 +1,14 @@
-"""Linear layers with weights laid out once for the processor's matrix kernels (oneDNN).
+"""Matrix products with weights laid out once for the processor's kernels (oneDNN).
 
-PyTorch multiplies float32 matrices through MKL, which uses only half of the vector width of
+PyTorch multiplies float32 matrices through MKL, which uses half of the vector width of
 processors that are not Intel's, and lays 16-bit weights out anew at every call. The same product
-through oneDNN with weights laid out beforehand is up to 2.4 times as fast (measured in
-``benchmarks/scoring_speed.py``), in the same precision. TorchInductor uses the same operators.
+through oneDNN with weights laid out beforehand is up to 2.4 times as fast (the GEMM peaks that
+``benchmarks/scoring_speed.py`` prints), in the same precision. TorchInductor uses these operators.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -19,6 +20,8 @@ _DTYPES = (torch.float32, torch.bfloat16)
 _ROWS = 1024
 """Rows of the input that the layout is chosen for."""
 
+Forward = Callable[[torch.Tensor], torch.Tensor]
+
 
 def available() -> bool:
     """Whether this build of PyTorch has the operators."""
@@ -27,28 +30,50 @@ def available() -> bool:
     )
 
 
-def laid_out(layer: torch.nn.Linear) -> Product:
-    """The layer's product with a laid-out copy of its weight."""
-    return Product(layer)
+class Product:
+    """x @ weight.T + bias with a laid-out copy of a layer's weight."""
+
+    def __init__(self, layer: torch.nn.Linear) -> None:
+        weight = layer.weight.detach()
+        self._weight = getattr(torch.ops.mkldnn, _LAY_OUT)(weight, _ROWS)
+        self._bias = None if layer.bias is None else layer.bias.detach()
+        self._multiply = getattr(torch.ops.mkldnn, _MULTIPLY)
+
+    def __call__(self, rows: torch.Tensor) -> torch.Tensor:
+        """The plain product."""
+        return self._with(rows, "none")
+
+    def silu(self, rows: torch.Tensor) -> torch.Tensor:
+        """silu of the product, before it is rounded."""
+        return self._with(rows, "swish")
+
+    def times(self, rows: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+        """The product times ``other``, element by element."""
+        found: torch.Tensor = self._multiply.binary(rows, other, self._weight, self._bias, "mul")
+        return found
+
+    def _with(self, rows: torch.Tensor, after: str) -> torch.Tensor:
+        found: torch.Tensor = self._multiply(rows, self._weight, self._bias, after, [], "")
+        return found
 
 
-class FastLinears:
-    """A context in which the plain linear layers of a model use the laid-out weights.
+class FastKernels:
+    """A context in which a model's plain linear layers use laid-out weights.
 
-    The copies cost as much memory as the layers; they are made on first use. Layers with
-    quantized weights, hooks of their own or other types stay as they are.
+    Gated feed-forward blocks (SwiGLU) apply their activation inside the product. The copies cost
+    as much memory as the layers; they are made on first use. Layers with quantized weights or of
+    other types stay as they are.
     """
 
     def __init__(self, model: Any) -> None:
         self._model = model
-        self._layers: list[tuple[torch.nn.Linear, Product]] | None = None
+        self._forwards: list[tuple[torch.nn.Module, Forward]] | None = None
 
     def __enter__(self) -> None:
-        if self._layers is None:
-            plain = [m for m in self._model.modules() if _is_plain(m)]
-            self._layers = [(layer, laid_out(layer)) for layer in plain]
-        for layer, product in self._layers:
-            layer.forward = product
+        if self._forwards is None:
+            self._forwards = list(_forwards(self._model).items())
+        for module, forward in self._forwards:
+            module.forward = forward
 
     def __exit__(
         self,
@@ -56,23 +81,32 @@ class FastLinears:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for layer, _ in self._layers or ():
-            del layer.forward
+        for module, _ in self._forwards or ():
+            del module.forward
 
 
-class Product:
-    """x @ weight.T + bias with the weight laid out."""
+def _forwards(model: Any) -> dict[torch.nn.Module, Forward]:
+    products = {m: Product(m) for m in model.modules() if _is_plain(m)}
+    found: dict[torch.nn.Module, Forward] = dict(products)
+    for module in model.modules():
+        layers = [getattr(module, name, None) for name in ("gate_proj", "up_proj", "down_proj")]
+        known = [products[layer] for layer in layers if layer in products]
+        if len(known) == len(layers) and _is_silu(getattr(module, "act_fn", None)):
+            found[module] = _gated(*known)
+    return found
 
-    def __init__(self, layer: torch.nn.Linear) -> None:
-        weight = layer.weight.detach()
-        self._weight = getattr(torch.ops.mkldnn, _LAY_OUT)(weight, _ROWS)
-        self._bias = None if layer.bias is None else layer.bias.detach()
 
-    def __call__(self, rows: torch.Tensor) -> torch.Tensor:
-        product: torch.Tensor = getattr(torch.ops.mkldnn, _MULTIPLY)(
-            rows, self._weight, self._bias, "none", [], ""
-        )
-        return product
+def _gated(gate: Product, up: Product, down: Product) -> Forward:
+    """down(silu(gate(x)) * up(x)): Shazeer 2020, arXiv 2002.05202."""
+
+    def forward(rows: torch.Tensor) -> torch.Tensor:
+        return down(up.times(rows, gate.silu(rows)))
+
+    return forward
+
+
+def _is_silu(activation: object) -> bool:
+    return type(activation).__name__ in ("SiLU", "SiLUActivation")
 
 
 def _is_plain(module: torch.nn.Module) -> bool:

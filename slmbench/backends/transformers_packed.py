@@ -18,7 +18,7 @@ import torch
 from torch.nn import functional
 from transformers import AttentionInterface
 
-from slmbench.backends.transformers_kernels import FastLinears
+from slmbench.backends.transformers_kernels import FastKernels
 from slmbench.backends.units import TokenScore
 from slmbench.prefix_tree import Ids, Pack, Tree
 
@@ -109,7 +109,7 @@ def _attend(
         return found[0].transpose(0, 1)
     stacked = query.reshape(keys.shape[0], -1, size)
     scores = torch.baddbmm(mask, stacked, keys.transpose(1, 2), alpha=scale)
-    weights = torch.softmax(scores, -1, dtype=torch.float32).to(query.dtype)
+    weights = torch.softmax(scores, -1)  # sums in float32, whatever the type
     return torch.bmm(weights, values).view(heads, count, size).transpose(0, 1)
 
 
@@ -124,7 +124,7 @@ class PackedScorer:
         self, model: Any, device: torch.device, *, attention: str, fast_kernels: bool
     ) -> None:
         self._model, self._device, self._attention = model, device, attention
-        self._kernels = FastLinears(model) if fast_kernels else None
+        self._kernels = FastKernels(model) if fast_kernels else None
         self._preamble: Ids = ()
         self._past: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
 
