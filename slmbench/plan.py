@@ -95,7 +95,7 @@ def make_plan(
                     else:
                         spec = _cell(suite, selection.size, refs[variant.name], target, work,
                                      definitions)  # fmt: skip
-                        paired = _paired(spec, pairing)
+                        paired = _paired(spec, work, pairing)
                         cells += [Cell(p, variant) for p in paired]
                         if not paired:
                             why = pairing.why_none(spec.variant)
@@ -177,10 +177,19 @@ def _pairing(
     return Pairing(models, refs, chosen, resolved, loads, resolve_target)
 
 
-def _paired(spec: RunSpec, pairing: Pairing) -> tuple[RunSpec, ...]:
-    """The cell itself; for fidelity one per reference, and none without one."""
+def _paired(
+    spec: RunSpec, asked: SuiteTask | SuiteWorkload, pairing: Pairing
+) -> tuple[RunSpec, ...]:
+    """The cell itself, with its baseline if one is asked for.
+
+    For fidelity one per reference, and none without one.
+    """
     work = spec.work
-    if not isinstance(work, WorkloadSpec) or work.workload != FIDELITY:
+    if isinstance(work, TaskSpec):
+        baseline = isinstance(asked, SuiteTask) and asked.choices_only
+        more = (spec.model_copy(update={"work": work.without_question()}),) if baseline else ()
+        return (spec, *more)
+    if work.workload != FIDELITY:
         return (spec,)
     return tuple(
         spec.model_copy(update={"work": work.model_copy(update={"reference": reference})})

@@ -1,26 +1,33 @@
 """What answers without reading the question score: shortcuts through a multiple-choice set.
 
 A test that "always take the longest answer" passes measures answer lengths. Each shortcut is
-computed from the items alone and compared with a run on the same items, paired.
+compared with a run on the same items, paired. All but one are computed from the items alone;
+``choices only`` is the same model once more, asked with the choices and no question.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 from slmbench.analysis.paired import Difference, paired_difference
 from slmbench.analysis.rows import Judged, primary_metric
 from slmbench.analysis.statistics import Estimate, mean_estimate
+from slmbench.records import Provenance, Status
 from slmbench.requests import Item, ItemSet
+from slmbench.spec import TaskSpec, canonical_json
 from slmbench.store import StoredRun
 
-Shortcut = Literal[
+ItemShortcut = Literal[
     "longest answer", "shortest answer", "first answer", "last answer", "majority position"
 ]
+Shortcut = Literal[ItemShortcut, "choices only"]
+ITEM_SHORTCUTS: tuple[ItemShortcut, ...] = get_args(ItemShortcut)
+"""Those that the items alone decide."""
 SHORTCUTS: tuple[Shortcut, ...] = get_args(Shortcut)
+CHOICES_ONLY: Shortcut = "choices only"
 MEANINGS: Mapping[Shortcut, str] = {
     "longest answer": "the choice with the most characters; equal ones share the credit",
     "shortest answer": "the choice with the fewest characters; equal ones share the credit",
@@ -28,7 +35,9 @@ MEANINGS: Mapping[Shortcut, str] = {
     "last answer": "always the last choice",
     "majority position": "the place where the right answer stands most often in these very items "
     "(an optimistic baseline: it has seen the answers)",
+    "choices only": "the same model's own answers when it is given the choices and no question",
 }
+NOT_ASKED = "not asked: set choices_only on the task in its suite"
 Told = Literal["above", "below", "not told apart"]
 ACCURACIES = ("acc", "acc_norm", "acc_bytes")
 SAME_LENGTH = "all choices of every item are equally long"
@@ -46,7 +55,15 @@ class Baseline:
     """Its accuracy; null with a reason in ``method`` where it cannot be told."""
     judged: Judged
     """Its credit on each item."""
-    picks: Picks
+    picks: Picks = ()
+    """Empty where it has no value, and for ``choices only``."""
+
+    @property
+    def provenance(self) -> Provenance:
+        """Derived from the items, or measured on the model."""
+        if self.estimate.value is None:
+            return Provenance.UNAVAILABLE
+        return Provenance.MEASURED if self.shortcut == CHOICES_ONLY else Provenance.DERIVED
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,17 +98,17 @@ def usable_items(item_set: ItemSet) -> tuple[Item, ...]:
 
 
 def item_baselines(item_set: ItemSet) -> tuple[Baseline, ...]:
-    """Every shortcut on a multiple-choice set; empty for other sets.
+    """Every shortcut that the items alone decide; empty for sets that are not multiple choice.
 
     The interval is the same as for a run's accuracy: Wilson or clustered t.
     """
     items = usable_items(item_set)
     if item_set.scorer != "multiple_choice" or not items:
         return ()
-    return tuple(_baseline(name, items) for name in SHORTCUTS)
+    return tuple(_baseline(name, items) for name in ITEM_SHORTCUTS)
 
 
-def picks_of(shortcut: Shortcut, items: Sequence[Item]) -> Picks | None:
+def picks_of(shortcut: ItemShortcut, items: Sequence[Item]) -> Picks | None:
     """What the shortcut takes on each item; None when lengths say nothing."""
     if shortcut in ("longest answer", "shortest answer"):
         if all(len({len(c) for c in item.choices}) == 1 for item in items):
@@ -116,8 +133,7 @@ def against_baselines(
     if metric is None:
         return ()
     mine = judged[metric]
-    kept = [(v, c) for v, c in zip(mine.values, mine.clusters, strict=True) if v is not None]
-    score = mean_estimate([v for v, _ in kept], [c for _, c in kept], bounded=True)
+    score = _mean(mine)
     return tuple(
         AgainstBaseline(
             run,
@@ -139,17 +155,59 @@ def compared_metric(run: StoredRun, judged: Mapping[str, Judged]) -> str | None:
     return "acc" if "acc" in judged else None
 
 
+class ChoicesOnly:
+    """The shortcut that needs the model: its runs without the question, by what was asked."""
+
+    def __init__(
+        self,
+        runs: Iterable[StoredRun],
+        judged: Callable[[StoredRun], Mapping[str, Judged] | None],
+    ) -> None:
+        ordered = sorted(runs, key=lambda r: (r.record.status is Status.OK, r.record.run_id))
+        self._runs = {question_of(run): run for run in ordered}
+        self._judged = judged
+
+    def beside(self, run: StoredRun, judged: Mapping[str, Judged]) -> Baseline:
+        """Of the same model on the same items, in the accuracy that ``run`` is compared by."""
+        alone, metric = self._runs.get(question_of(run)), compared_metric(run, judged)
+        if alone is None:
+            return _no_choices_only(NOT_ASKED)
+        if alone.record.status is not Status.OK:
+            return _no_choices_only(f"it ended {alone.record.status.value}: {alone.record.reason}")
+        mine = (self._judged(alone) or {}).get(metric or "")
+        if mine is None:
+            return _no_choices_only(f"its run has no scores of {metric}")
+        return Baseline(CHOICES_ONLY, _mean(mine), mine)
+
+
+def question_of(run: StoredRun) -> str:
+    """What a run and its baseline have in common: machine, model, target and items asked."""
+    spec = run.spec
+    assert isinstance(spec.work, TaskSpec)
+    work = canonical_json(spec.work.without_question())
+    return "\n".join((run.record.machine, spec.variant.digest, canonical_json(spec.target), work))
+
+
+def _no_choices_only(why: str) -> Baseline:
+    return Baseline(CHOICES_ONLY, Estimate(None, 0, method=why), Judged((), (), (), (), ()))
+
+
+def _mean(judged: Judged) -> Estimate:
+    kept = [(v, c) for v, c in zip(judged.values, judged.clusters, strict=True) if v is not None]
+    return mean_estimate([v for v, _ in kept], [c for _, c in kept], bounded=True)
+
+
 def _where(lengths: Sequence[int], wanted: int) -> frozenset[int]:
     return frozenset(i for i, length in enumerate(lengths) if length == wanted)
 
 
-def _baseline(shortcut: Shortcut, items: tuple[Item, ...]) -> Baseline:
+def _baseline(shortcut: ItemShortcut, items: tuple[Item, ...]) -> Baseline:
     picks = picks_of(shortcut, items)
     ids = tuple(i.item_id for i in items)
     clusters, groups = tuple(i.cluster for i in items), tuple(i.group for i in items)
     if picks is None:
         nothing = Judged(ids, clusters, groups, (None,) * len(items), (SAME_LENGTH,) * len(items))
-        return Baseline(shortcut, Estimate(None, len(items), method=SAME_LENGTH), nothing, ())
+        return Baseline(shortcut, Estimate(None, len(items), method=SAME_LENGTH), nothing)
     credit = tuple(
         1 / len(taken) if i.gold in taken else 0.0 for i, taken in zip(items, picks, strict=True)
     )

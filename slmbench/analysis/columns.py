@@ -266,7 +266,7 @@ BASELINE_COLUMNS: tuple[Column, ...] = (
     Column("delta_high", "=paired", "Float64", "upper end of its 95 % interval", "of metric"),
     _text("told", "=baselines", "above, below, or not told apart (the interval includes 0)"),
     _text("unit", "metric.unit", "unit of all values"),
-    _text("provenance", "=baselines", "derived, or unavailable"),
+    _text("provenance", "=baselines", "derived, measured (choices only) or unavailable"),
     _text("reason", "=baselines", "why the shortcut has no value here"),
 )
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from slmbench.analysis.answers import Answers, Reading
-from slmbench.analysis.baselines import Picks, Shortcut, picks_of, usable_items
+from slmbench.analysis.baselines import ItemShortcut, Picks, picks_of, usable_items
 from slmbench.analysis.rows import Judged, MetricRow
 from slmbench.analysis.special import binomial_cdf
 from slmbench.requests import Item, ItemSet
@@ -47,8 +47,8 @@ CERTAIN_SHARE = 0.1
 """Share of items won by a choice of probability exactly 1 that is not believed."""
 SIDE_ALIKE, SIDE_FEWEST = 0.8, 5
 """Agreement with a shortcut that must also hold among the items where it is wrong."""
-_BY_LENGTH: tuple[Shortcut, ...] = ("longest answer", "shortest answer")
-_BY_PLACE: tuple[Shortcut, ...] = ("first answer", "last answer")
+_BY_LENGTH: tuple[ItemShortcut, ...] = ("longest answer", "shortest answer")
+_BY_PLACE: tuple[ItemShortcut, ...] = ("first answer", "last answer")
 
 
 @dataclass(frozen=True, slots=True)

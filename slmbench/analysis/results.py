@@ -14,6 +14,7 @@ from slmbench.analysis.answers import Answers, read_answers
 from slmbench.analysis.baselines import (
     AgainstBaseline,
     Baseline,
+    ChoicesOnly,
     against_baselines,
     item_baselines,
 )
@@ -50,13 +51,17 @@ class Results:
 
     root: Path
     stored: tuple[StoredRun, ...]
-    """The runs that the tables show: one per digest and machine unless all were asked for."""
+    """The runs that the tables show: one per digest and machine unless all were asked for.
+
+    Runs of baselines (``RunSpec.is_baseline``) are not among them."""
     quarantined: tuple[Quarantined, ...] = ()
     """Folders that could not be read, and why; never counted."""
     skips: tuple[SkipRecord, ...] = ()
     """Cells that the last plans left out, and why."""
     suites: tuple[Suite, ...] = ()
     """As they were when they were last run into this folder: they hold the margins."""
+    baseline_runs: tuple[StoredRun, ...] = ()
+    """Runs that measure a shortcut: :meth:`runs` and :meth:`baselines` show them, no other."""
     _judged: dict[Path, dict[str, Judged] | None] = field(
         default_factory=dict, repr=False, compare=False
     )
@@ -65,7 +70,7 @@ class Results:
 
     def runs(self) -> pd.DataFrame:
         """One row a run: identity, ending, model, machine (``columns.RUN_COLUMNS``)."""
-        values = {c.name: [walk(run, c.path) for run in self.stored] for c in RUN_COLUMNS}
+        values = {c.name: [walk(run, c.path) for run in self.all_runs] for c in RUN_COLUMNS}
         return frame(RUN_COLUMNS, values)
 
     def metrics(self) -> pd.DataFrame:
@@ -182,6 +187,11 @@ class Results:
 
         return attribution_table(attribution(self, variant=variant, against=against))
 
+    @property
+    def all_runs(self) -> tuple[StoredRun, ...]:
+        """Those of baselines too: for what must be told of every run, not for numbers."""
+        return (*self.stored, *self.baseline_runs)
+
     @cached_property
     def metric_rows(self) -> tuple[MetricRow, ...]:
         """The rows of :meth:`metrics` as typed values; suspect ones are flagged, with why."""
@@ -214,6 +224,7 @@ class Results:
     def shortcuts(self) -> tuple[AgainstBaseline, ...]:
         """The rows of :meth:`baselines` as typed values."""
         known: dict[str, tuple[Baseline, ...]] = {}
+        alone = ChoicesOnly(self.baseline_runs, self.judged)
         found: list[AgainstBaseline] = []
         for run in self.stored:
             items, digest = self.item_set(run), run.record.item_set
@@ -222,7 +233,9 @@ class Results:
                 continue
             if digest not in known:
                 known[digest] = item_baselines(items)
-            found += against_baselines(run, judged, known[digest], self.chance_of(run, "acc"))
+            if of_items := known[digest]:
+                every = (*of_items, alone.beside(run, judged))
+                found += against_baselines(run, judged, every, self.chance_of(run, "acc"))
         return tuple(found)
 
     def item_set(self, run: StoredRun) -> ItemSet | None:
@@ -280,7 +293,14 @@ def load_results(
     contents = read_store(root)
     wanted = [r for r in contents.runs if only is None or r.record.digest in only]
     runs = tuple(wanted) if every_run else latest(wanted)
-    return Results(root, runs, contents.quarantined, contents.skips, contents.suites)
+    return Results(
+        root,
+        tuple(r for r in runs if not r.spec.is_baseline),
+        contents.quarantined,
+        contents.skips,
+        contents.suites,
+        tuple(r for r in runs if r.spec.is_baseline),
+    )
 
 
 def latest(runs: Iterable[StoredRun]) -> tuple[StoredRun, ...]:
@@ -348,7 +368,7 @@ _BASELINE_VALUES: Mapping[str, Callable[[AgainstBaseline], object]] = {
     "delta_high": lambda r: r.difference.high if r.difference else None,
     "told": lambda r: r.told,
     "unit": lambda _: METRICS["acc"].unit,
-    "provenance": lambda r: "unavailable" if r.baseline.estimate.value is None else "derived",
+    "provenance": lambda r: r.baseline.provenance.value,
     "reason": lambda r: r.baseline.estimate.method if r.baseline.estimate.value is None else None,
 }
 

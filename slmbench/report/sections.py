@@ -77,7 +77,7 @@ def troubles(results: Results) -> tuple[Trouble, ...]:
     """Failed and quarantined cells, in this order; those with the same cause as one."""
     grouped: dict[_Cause, list[str]] = {}
     tails: dict[_Cause, tuple[str, ...]] = {}
-    for run in results.stored:
+    for run in results.all_runs:
         r, spec = run.record, run.spec
         if r.status is not Status.OK:
             variant, target = spec.variant.name, spec.target.name

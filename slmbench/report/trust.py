@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from slmbench.analysis import MetricRow, Results
 from slmbench.analysis.baselines import MEANINGS, SHORTCUTS, AgainstBaseline
 from slmbench.analysis.calibration import Calibration
-from slmbench.analysis.statistics import Estimate
 from slmbench.metrics import METRICS
 from slmbench.records import Provenance
 from slmbench.report.calibration import calibration_figures
@@ -55,7 +54,7 @@ class Shortcuts:
     task: str
     chance: str
     cells: tuple[Cell, ...]
-    """One per shortcut."""
+    """One per shortcut; ``choices only`` differs by model, and the highest is shown."""
     not_above: tuple[str, ...]
     """``variant (longest answer)``: runs whose interval does not lie above the shortcut."""
     runs: int
@@ -144,7 +143,9 @@ def shortcuts(found: Sequence[AgainstBaseline]) -> tuple[Shortcuts, ...]:
 
 
 def _shortcuts(task: str, mine: Sequence[AgainstBaseline]) -> Shortcuts:
-    first = {one.baseline.shortcut: one for one in mine}
+    by_name: dict[str, list[AgainstBaseline]] = {}
+    for one in mine:
+        by_name.setdefault(one.baseline.shortcut, []).append(one)
     level = next((one.chance for one in mine if one.chance is not None), None)
     weak = [
         f"{one.run.spec.variant.name} ({one.baseline.shortcut})"
@@ -154,17 +155,23 @@ def _shortcuts(task: str, mine: Sequence[AgainstBaseline]) -> Shortcuts:
     return Shortcuts(
         task,
         show(level, "fraction"),
-        tuple(_shortcut_cell(name, first[name].baseline.estimate) for name in SHORTCUTS),
+        tuple(_shortcut_cell(name, by_name[name]) for name in SHORTCUTS),
         tuple(dict.fromkeys(weak)),
         len({one.run.folder for one in mine}),
     )
 
 
-def _shortcut_cell(name: str, e: Estimate) -> Cell:
-    if e.value is None:
-        return Cell(name, "acc", unit="fraction", reason=e.method)
-    derived = Provenance.DERIVED.value
-    return Cell(name, "acc", e.value, e.low, e.high, e.n, "fraction", derived, detail=e.method)
+def _shortcut_cell(name: str, mine: Sequence[AgainstBaseline]) -> Cell:
+    """The shortcut's accuracy: one for all runs, or of the best model where it needs one."""
+    valued = [one for one in mine if one.baseline.estimate.value is not None]
+    if not valued:
+        return Cell(name, "acc", unit="fraction", reason=mine[0].baseline.estimate.method)
+    best = max(valued, key=lambda one: one.baseline.estimate.value or 0.0)
+    e, source = best.baseline.estimate, best.baseline.provenance
+    detail = e.method
+    if source is Provenance.MEASURED:
+        detail = f"{best.run.spec.variant.name}, the highest of {len(valued)} runs; {e.method}"
+    return Cell(name, "acc", e.value, e.low, e.high, e.n, "fraction", source.value, detail=detail)
 
 
 def _sure(found: Calibration) -> Sure:

@@ -32,7 +32,9 @@ class VariantRef(Frozen):
 class TaskSpec(Grown):
     """A task with its resolved settings."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"item_ids", "shared_prefix", "until"})
+    later: ClassVar[frozenset[str]] = frozenset(
+        {"item_ids", "shared_prefix", "until", "choices_only"}
+    )
 
     kind: Literal["task"] = "task"
     task: Name
@@ -50,6 +52,17 @@ class TaskSpec(Grown):
     """Evaluate what requests have in common once."""
     until: Until | None = None
     """Adaptive stop; null: every item is asked."""
+    choices_only: bool = False
+    """Its choices are scored without the question: a baseline, see :attr:`RunSpec.is_baseline`."""
+
+    def without_question(self) -> TaskSpec:
+        """The baseline of this task: the same items, their choices alone, and all of them.
+
+        There is no prompt to show examples in or to render, hence no few-shot examples and no
+        chat template. A baseline's baseline is itself.
+        """
+        plain = {"num_fewshot": 0, "chat_template": False, "until": None, "choices_only": True}
+        return self.model_copy(update=plain)
 
 
 class WorkloadPoint(Frozen):
@@ -124,8 +137,18 @@ class RunSpec(Frozen):
 
     @property
     def work_name(self) -> str:
-        """Task or workload name."""
-        return self.work.task if isinstance(self.work, TaskSpec) else self.work.workload
+        """Task or workload name; ``arc_easy (choices only)`` for a baseline."""
+        if isinstance(self.work, WorkloadSpec):
+            return self.work.workload
+        return f"{self.work.task} (choices only)" if self.is_baseline else self.work.task
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether it measures a shortcut through a task: no score, rank or verdict comes of it.
+
+        Results keep such runs apart from all others by this.
+        """
+        return isinstance(self.work, TaskSpec) and self.work.choices_only
 
     @property
     def label(self) -> str:

@@ -73,6 +73,9 @@ class SuiteTask(Frozen):
     """Largest loss of the primary metric that still counts as none; null: 0.01."""
     until: Until | None = None
     """Overrides the suite's."""
+    choices_only: bool = False
+    """Ask the same items a second time with the choices alone, no question: a baseline that
+    stands beside the task and never counts as its score."""
 
 
 class SuiteWorkload(Frozen):

@@ -36,6 +36,7 @@ from slmbench.requests import (
     RollingRequest,
 )
 from slmbench.spec import TaskSpec
+from slmbench.tasks.choices_only import without_questions
 from slmbench.tasks.definitions import TaskDefinition, data_path, define
 from slmbench.tasks.refusals import refuse, refuse_task, scorer_of
 from slmbench.tasks.sampling import distinct, document_digest, draw, item_ids, named
@@ -111,7 +112,7 @@ def build_items(spec: TaskSpec, data: LocalData | None) -> ItemSet:
                 _item(task, docs[p], spec, _Labels(ids[p], strata[p], source, scorer))
                 for p in chosen
             )
-    return ItemSet(
+    made = ItemSet(
         task=spec.task,
         source=source.text,
         data_sha256=source.sha256 or _digest(docs),
@@ -120,6 +121,7 @@ def build_items(spec: TaskSpec, data: LocalData | None) -> ItemSet:
         population=len(docs),
         items=items,
     )
+    return without_questions(made) if spec.choices_only else made
 
 
 def configuration(definition: TaskDefinition) -> dict[str, Any]:

@@ -276,3 +276,20 @@ def answer(target: str) -> str:
     doc = json.loads(target)
     key = str(doc["answerKey"])
     return "ABCD"[int(key) - 1] if key in "1234" else key
+
+
+def test_choices_are_asked_without_the_question() -> None:
+    real, alone = build("arc_easy"), build("arc_easy", choices_only=True)
+    for before, after in zip(real.items, alone.items, strict=True):
+        assert (after.item_id, after.gold, after.choices) == (
+            before.item_id, before.gold, before.choices
+        )  # fmt: skip
+        for old, new in zip(before.requests, after.requests, strict=True):
+            assert isinstance(old, LoglikelihoodRequest)
+            assert isinstance(new, LoglikelihoodRequest)
+            assert (new.context, new.continuation) == ("Answer:", old.continuation)
+            assert old.context != new.context
+    for task, why in (("winogrande", "stand in the contexts"), ("mmlu_anatomy", "are letters"),
+                      ("slm_nonexistent", "not multiple choice")):  # fmt: skip
+        with pytest.raises(UsageError, match=why):
+            build(task, choices_only=True)

@@ -164,3 +164,21 @@ def test_identities_follow_content_recipe_and_parents(tmp_path: Path) -> None:
     file.unlink()
     with pytest.raises(ArtefactError, match="No such file"):
         digests()
+
+
+def test_a_task_may_bring_its_baseline_along() -> None:
+    until = {"halfwidth": 0.05}
+    asked = suite(tasks=[{"task": "toy", "primary": "acc", "num_fewshot": 2, "chat_template": True,
+                          "choices_only": True, "until": until}])  # fmt: skip
+    chosen = Selection(variants=("base",), targets=("one",))
+    plan = make_plan([asked], models(), chosen, DEFINITIONS)
+    names = ["toy", "toy (choices only)", "latency"]
+    assert [c.spec.work_name for c in plan.cells] == names
+    real, alone = (c.spec.work for c in plan.cells[:2])
+    assert isinstance(real, TaskSpec)
+    assert isinstance(alone, TaskSpec)
+    assert real.until is not None
+    assert not real.choices_only
+    assert alone == real.without_question()
+    without = make_plan([suite()], models(), chosen, DEFINITIONS)
+    assert not any(c.spec.is_baseline for c in without.cells)

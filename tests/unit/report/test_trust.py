@@ -101,7 +101,8 @@ def test_shortcuts_stand_beside_the_task(html: str, store: Path) -> None:
     (task,) = trust.shortcuts
     assert (task.task, task.chance, task.runs) == ("arc_easy", "25.0 %", 3)
     assert [c.title for c in task.cells] == [
-        "longest answer", "shortest answer", "first answer", "last answer", "majority position"
+        "longest answer", "shortest answer", "first answer", "last answer", "majority position",
+        "choices only",
     ]  # fmt: skip
     assert not any("base" in name for name in task.not_above)
     assert "What guessing and shortcuts score" in html

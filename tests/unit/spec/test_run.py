@@ -234,3 +234,24 @@ def test_placed_errors_read_as_one_sentence_each() -> None:
     error = PlacedError([(("a", 0), "first"), ((), "second")])
     assert str(error) == "first; second"
     assert error.problems[0] == (("a", 0), "first")
+
+
+def test_a_baseline_is_another_cell_that_says_so_and_later_fields_change_no_digest() -> None:
+    real = TaskSpec(task="arc_easy", primary="acc", num_fewshot=5, chat_template=True, items=40,
+                    seed=1, shared_prefix=False)  # fmt: skip
+    alone = real.without_question()
+    assert "choices_only" not in canonical_json(real)
+    assert (alone.num_fewshot, alone.chat_template, alone.until) == (0, False, None)
+    assert (alone.items, alone.seed, alone.shared_prefix) == (40, 1, False)
+    assert alone.without_question() == alone
+    assert digest_of(alone) != digest_of(real)
+    ref = VariantRef(name="m", digest="0" * 64, format="fake", stage="base", technique="none",
+                     parent=None, parent_digest=None, licence="MIT")  # fmt: skip
+    cells = [
+        RunSpec(suite="s", size="demo", variant=ref, target=Target(name="t", backend="fake"),
+                work=work, timeout_s=9)
+        for work in (real, alone)
+    ]  # fmt: skip
+    assert [cell.is_baseline for cell in cells] == [False, True]
+    assert [cell.work_name for cell in cells] == ["arc_easy", "arc_easy (choices only)"]
+    assert cells[1].label == "s/arc_easy (choices only) · m · t"
