@@ -54,7 +54,7 @@ class TransformersOptions(Frozen):
 
     attention: str = "sdpa"
     """``attn_implementation`` of transformers: ``sdpa``, ``eager`` …"""
-    pack_tokens: int = Field(default=1024, ge=1)
+    pack_tokens: int = Field(default=2048, ge=1)
     """New tokens that are evaluated in one pass when log-likelihoods are scored, about."""
     fast_kernels: bool = True
     """On a CPU, score with weights laid out for oneDNN where this build of PyTorch can: the same

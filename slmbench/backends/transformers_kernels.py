@@ -9,10 +9,12 @@ through oneDNN with weights laid out beforehand is up to 2.4 times as fast (the 
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import Any
 
 import torch
+
+from slmbench.backends.transformers_fused import ROTARY, Rotate, rms_norm, rotary_modules
 
 _LAY_OUT, _MULTIPLY = "_reorder_linear_weight", "_linear_pointwise"
 """Operators of ``torch.ops.mkldnn``, which TorchInductor's generated code calls too."""
@@ -60,20 +62,26 @@ class Product:
 class FastKernels:
     """A context in which a model's plain linear layers use laid-out weights.
 
-    Gated feed-forward blocks (SwiGLU) apply their activation inside the product. The copies cost
-    as much memory as the layers; they are made on first use. Layers with quantized weights or of
-    other types stay as they are.
+    Gated feed-forward blocks (SwiGLU) apply their activation inside the product; norms and rotary
+    embeddings take fewer passes. The copies cost as much memory as the layers; they are made on
+    first use. Layers with quantized weights or of other types stay as they are.
     """
 
     def __init__(self, model: Any) -> None:
         self._model = model
         self._forwards: list[tuple[torch.nn.Module, Forward]] | None = None
+        self._rotary: list[tuple[ModuleType, Rotate]] = []
+        self._originals: list[Rotate] = []
 
     def __enter__(self) -> None:
         if self._forwards is None:
             self._forwards = list(_forwards(self._model).items())
+            self._rotary = rotary_modules(self._model)
         for module, forward in self._forwards:
             module.forward = forward
+        self._originals = [getattr(home, ROTARY) for home, _ in self._rotary]
+        for home, rotate in self._rotary:
+            setattr(home, ROTARY, rotate)
 
     def __exit__(
         self,
@@ -83,6 +91,8 @@ class FastKernels:
     ) -> None:
         for module, _ in self._forwards or ():
             del module.forward
+        for (home, _), original in zip(self._rotary, self._originals, strict=True):
+            setattr(home, ROTARY, original)
 
 
 def _forwards(model: Any) -> dict[torch.nn.Module, Forward]:
@@ -93,6 +103,8 @@ def _forwards(model: Any) -> dict[torch.nn.Module, Forward]:
         known = [products[layer] for layer in layers if layer in products]
         if len(known) == len(layers) and _is_silu(getattr(module, "act_fn", None)):
             found[module] = _gated(*known)
+        elif type(module).__name__.endswith("RMSNorm") and (norm := rms_norm(module)):
+            found[module] = norm
     return found
 
 
