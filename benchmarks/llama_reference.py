@@ -39,8 +39,8 @@ def llama_cpp_rate(count: int, rounds: int) -> dict[str, float]:
 def against_llama_perplexity(tool: str, count: int, rounds: int) -> dict[str, float]:
     """The same HellaSwag items, file and threads in ``llama-perplexity --hellaswag``.
 
-    Both are timed without loading: the tool by its own "total time", which starts after the
-    model is loaded. It keeps no answers; ours keeps every log-likelihood.
+    Both are timed without loading: the tool from its line "calculating" to its last, by our
+    clock. It keeps no answers; ours keeps every log-likelihood.
     """
     import os
 
@@ -56,7 +56,7 @@ def against_llama_perplexity(tool: str, count: int, rounds: int) -> dict[str, fl
         command = [tool, "-m", str(artefact(GGUF).path), "-f", str(tasks), "--hellaswag",
                    "--hellaswag-tasks", str(count), "-t", str(threads)]  # fmt: skip
         for _ in range(rounds):
-            theirs.append(_tool_seconds(command))
+            theirs.append(_tool_seconds(command, count))
             ours.append(_seconds(backend, items))
     backend.close()
     ratios = [a / b for a, b in zip(theirs, ours, strict=True)]
@@ -79,12 +79,20 @@ def _seconds(backend: Any, items: Sequence[Any]) -> float:
     return (time.perf_counter_ns() - begin) * 1e-9
 
 
-def _tool_seconds(command: Sequence[str]) -> float:
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    found = re.search(r"total time\s*=\s*([\d.]+) ms", done.stderr + done.stdout)
-    if found is None:
-        raise SystemExit(f"llama-perplexity printed no total time:\n{done.stderr[-2000:]}")
-    return float(found[1]) / 1000
+def _tool_seconds(command: Sequence[str], tasks: int) -> float:
+    begin = 0
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+    ) as tool:
+        assert tool.stdout is not None
+        told = []
+        for line in tool.stdout:
+            told.append(line)
+            if "calculating hellaswag" in line:
+                begin = time.perf_counter_ns()
+            if re.match(rf"{tasks}\s", line):
+                return (time.perf_counter_ns() - begin) * 1e-9
+    raise SystemExit(f"llama-perplexity printed no line for task {tasks}:\n{''.join(told[-20:])}")
 
 
 def _lines(item: Any) -> str:

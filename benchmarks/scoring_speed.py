@@ -100,6 +100,7 @@ class Race:
     ratios: list[float]
     seconds: list[float]
     """Ours."""
+    theirs: list[float]
     batch: int
     identical: list[bool]
     """Per item: the same prediction, raw and length-normalised."""
@@ -114,15 +115,19 @@ def race(ours: Any, theirs: Any, sets: Sequence[Any], rounds: int) -> Race:
     batch = best_batch(theirs, requests)
     one, other = answer_ours(ours, requests), answer_theirs(theirs, requests, batch)
     one(), other()  # warm
-    ratios, seconds = [], []
+    ratios: list[float] = []
+    seconds: list[float] = []
+    theirs_seconds: list[float] = []
     for number in range(rounds):
         mine, lm = (one(), other()) if number % 2 == 0 else (other(), one())[::-1]
         ratios.append(lm.seconds / mine.seconds)
         seconds.append(mine.seconds)
+        theirs_seconds.append(lm.seconds)
     pairs = list(zip(mine.answers, lm.answers, strict=True))
     return Race(
         ratios,
         seconds,
+        theirs_seconds,
         batch,
         same_predictions(sets, mine.answers, lm.answers),
         max(abs(a[0] - b[0]) for a, b in pairs),
@@ -137,7 +142,9 @@ def report(task: str, found: Race, peak: float) -> dict[str, float]:
     name = NAMES[task]
     print(
         f"  {task}: {ratio:.2f} x lm-eval at batch {found.batch} "
-        f"({min(found.ratios):.2f} to {max(found.ratios):.2f} in {len(found.ratios)} rounds); "
+        f"({min(found.ratios):.2f} to {max(found.ratios):.2f} in {len(found.ratios)} rounds; "
+        f"{statistics.median(found.seconds):.2f} s against "
+        f"{statistics.median(found.theirs):.2f} s); "
         f"arithmetic allows {limit:.2f} at equal FLOP/s, {ratio / limit:.0%} of it; "
         f"{share:.0%} of the GEMM peak; {statistics.fmean(found.identical):.2%} of predictions "
         f"identical, |delta| <= {found.furthest:.1e}",

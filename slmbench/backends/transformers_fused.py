@@ -13,7 +13,6 @@ from types import ModuleType
 from typing import Any
 
 import torch
-from torch.nn import functional
 
 Rotate = Callable[..., tuple[torch.Tensor, torch.Tensor]]
 
@@ -24,16 +23,19 @@ _PROBE = (1, 2, 5, 16)
 
 
 def rms_norm(norm: torch.nn.Module) -> Callable[[torch.Tensor], torch.Tensor] | None:
-    """RMSNorm in one operator (arXiv 1910.07467), or None where the module does something else."""
+    """RMSNorm (arXiv 1910.07467) in few passes, or None where the module does something else."""
     weight, epsilon = getattr(norm, "weight", None), getattr(norm, "variance_epsilon", None)
     if not isinstance(weight, torch.Tensor) or not isinstance(epsilon, float):
         return None
-    scale, shape = weight.detach(), tuple(weight.shape)
+    scale, width = weight.detach().float(), weight.shape[-1]
 
     def forward(rows: torch.Tensor) -> torch.Tensor:
-        return functional.rms_norm(rows, shape, scale, epsilon)
+        wide = rows.float()
+        squares = torch.linalg.vector_norm(wide, dim=-1, keepdim=True).square_()
+        factor = squares.div_(width).add_(epsilon).rsqrt_()
+        return (wide * factor).mul_(scale).to(rows.dtype)
 
-    rows = _random(3, *shape, dtype=scale.dtype)
+    rows = _random(3, *weight.shape, dtype=weight.dtype)
     return forward if _close(norm(rows), forward(rows)) else None
 
 
