@@ -21,6 +21,7 @@ from slmbench.backends import CAPABILITIES
 from slmbench.backends.llama_packed import MAX_OUTPUTS, PackedScorer, Tally, log_softmax
 from slmbench.backends.llama_session import (
     Cell,
+    Flash,
     LlamaModel,
     LlamaSession,
     Logits,
@@ -52,7 +53,7 @@ class LlamaCppOptions(Frozen):
     SIGILL in many VMs."""
     kv_type: Literal["f16", "f32"] = "f16"
     """Type of cached keys and values."""
-    flash_attn: Literal["auto", "off", "on"] | None = None
+    flash_attn: Flash | None = None
     """Fused attention; null: ``off``, llama-cpp-python's own default, but where log-likelihoods
     are scored in packs over 16-bit keys and values, ``auto``: it is a third faster there, and as
     far from float32 as the other kernel on such a cache (0.004 nats a HellaSwag ending). On
@@ -194,7 +195,7 @@ class LlamaCppBackend(LocalBackend):
             return Sharing(False, f"some layers have a sliding window of {model.window} tokens")
         outputs = min(session.settings.batch, MAX_OUTPUTS)
         cells = session.settings.context + self._budget  # a preamble and a pack
-        fused = "auto" if self._options.kv_type == "f16" else "off"
+        fused: Flash = "auto" if self._options.kv_type == "f16" else "off"
         settings = replace(
             session.settings,
             context=cells,

@@ -23,6 +23,8 @@ from slmbench.backends.protocol import BackendError
 from slmbench.records import Status
 
 Logits = npt.NDArray[np.float32]
+Flash = Literal["auto", "off", "on"]
+"""Whether attention is fused: llama.cpp decides, never, always."""
 
 _ERROR, _CONTINUED = 4, 5
 _FLASH = {"auto": -1, "off": 0, "on": 1}
@@ -93,7 +95,7 @@ class SessionSettings:
     sequences: int
     """Most sequences at a time."""
     kv_type: Literal["f16", "f32"]
-    flash_attn: Literal["auto", "off", "on"]
+    flash_attn: Flash
     gpu: bool
     outputs: int = 64
     """Logit rows of one decode call: the engine reserves as many times the vocabulary in floats."""
