@@ -55,7 +55,11 @@ def answered(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Answered]:
     request = Request(
         suites=("accuracy",),
         selection=Selection(variants=("smollm2-f32",)),
-        overrides=(f"sizes.demo.items={ITEMS}", "sizes.demo.timeout_s=900"),
+        overrides=(
+            f"sizes.demo.items={ITEMS}",
+            "sizes.demo.timeout_s=900",
+            "tasks.arc_easy.choices_only=false",
+        ),
     )
     summary = run_suites(request, results)
     assert [s.status for s in summary.states] == [Status.OK] * len(TASKS)
