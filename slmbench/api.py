@@ -23,7 +23,15 @@ if TYPE_CHECKING:
     from slmbench.analysis import Comparison
     from slmbench.store.rescore import RescoreSummary
 
-DEMO_SUITES = ("accuracy", "hallucination", "bias", "latency", "memory", "energy")
+DEMO_SUITES = (
+    "accuracy",
+    "fidelity",
+    "hallucination",
+    "bias",
+    "latency",
+    "memory",
+    "energy",
+)
 """The suites that ship with slmbench, in the order in which the demo runs them."""
 
 

@@ -14,7 +14,7 @@ from slmbench.cli.run import conclude, run_with_progress
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    """Run all six suites in their demo size, write the page, print a short leaderboard."""
+    """Run all seven suites in their demo size, write the page, print a short leaderboard."""
     results, request = Path(arguments.results), Request(suites=DEMO_SUITES)
     policy = Policy(retry_failed=arguments.retry_failed)
     summary = run_with_progress(request, results, policy, "slmbench demo (or: make demo)")

@@ -78,7 +78,7 @@ def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     _selection(plan)
     _format(plan)
     demo = _command(
-        commands, "demo", "demo", "all six suites on the embedded defaults, then the report"
+        commands, "demo", "demo", "all seven suites on the embedded defaults, then the report"
     )
     demo.add_argument("--results", default="results", help="results folder (default: results)")
     demo.add_argument(
