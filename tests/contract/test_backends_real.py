@@ -82,6 +82,28 @@ def test_both_engines_give_the_same_log_likelihoods(engines: dict[str, Any]) -> 
             )
 
 
+@pytest.mark.parametrize(
+    ("context", "continuation", "straddles", "tokens"),
+    [
+        ("see http:", "//x.org", True, 4),
+        ("The num", "ber is", True, 2),
+        ("na\u00efve caf", "\u00e9 au lait", True, 4),
+        ("\u65e5\u672c", "\u8a9e\u3067\u3059", False, 6),
+        ('He said "', 'Hello" to', False, 3),
+        ("don", "'t do", False, 2),
+    ],
+)
+def test_both_engines_cut_at_the_same_characters(
+    engines: dict[str, Any], context: str, continuation: str, straddles: bool, tokens: int
+) -> None:
+    request = LoglikelihoodRequest(context=context, continuation=continuation)
+    for name, backend in engines.items():
+        (output,) = backend.loglikelihood([request])
+        assert (output.straddle, output.tokens) == (straddles, tokens), name
+        whole = backend.encode(context + continuation, special=True)
+        assert output.context_tokens == len(whole) - tokens, "no token is lost or read twice"
+
+
 def test_both_engines_write_the_same_answer(engines: dict[str, Any]) -> None:
     turns = (ChatMessage(role="user", content="What is the capital of France?"),)
     request = GenerateRequest(prompt=turns, max_tokens=24)
