@@ -76,6 +76,18 @@ def test_every_way_to_score_gives_the_same(tiny: Path, options: dict[str, Any]) 
     assert logprobs(tiny, options=options) == pytest.approx(naive, abs=1e-3)
 
 
+def test_long_trunks_are_causal_and_their_branches_see_them(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("slmbench.backends.transformers_packed.DENSE", 4)
+    backend, _ = start(tiny)
+    long = "A context that is longer than the bound for dense attention, and then some"
+    asked = [LoglikelihoodRequest(context=long, continuation=c) for c in (" one", " only", " two")]
+    asked += [LoglikelihoodRequest(context="Short", continuation=" one")]
+    naive = [o.logprob for o in backend.loglikelihood(asked, share=False)]
+    assert [o.logprob for o in backend.loglikelihood(asked)] == pytest.approx(naive, abs=1e-3)
+
+
 def test_sliding_windows_are_scored_the_plain_way(tmp_path: Path) -> None:
     config = MistralConfig(**sizes(), sliding_window=8)
     folder = save_tiny_llama(tmp_path, config=config)
