@@ -24,6 +24,7 @@ from slmbench.backends.options import read_options
 from slmbench.backends.probe import agreement, probe_packs
 from slmbench.backends.protocol import BackendError, Capabilities, LoadJob, Sharing
 from slmbench.backends.text import PROBE, LocalBackend, Step
+from slmbench.backends.transformers_attention import UnsupportedAttentionError
 from slmbench.backends.transformers_kernels import available
 from slmbench.backends.transformers_load import (
     context_train,
@@ -35,7 +36,7 @@ from slmbench.backends.transformers_load import (
     load_tokenizer,
     plain_cache,
 )
-from slmbench.backends.transformers_packed import PackedScorer, UnsupportedAttentionError
+from slmbench.backends.transformers_packed import PackedScorer
 from slmbench.backends.units import TokenScore
 from slmbench.prefix_tree import Ids, Pack, Pair
 from slmbench.records import ModelInfo, Status

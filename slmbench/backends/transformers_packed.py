@@ -1,120 +1,28 @@
 """Packed scoring for transformers: many prefix trees in one row, each attending to itself.
 
 All tokens of a pack go through the model's linear layers as one matrix without padding; only
-attention looks at trees one by one, through transformers' own attention interface. Logits are
+attention looks at trees apart (``transformers_attention.py``). Logits are
 computed at scored positions only. What a tree yields does not depend on its neighbours in the
 pack.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch.nn import functional
-from transformers import AttentionInterface
 
+from slmbench.backends.transformers_attention import ATTENTION, NAME, Layout
 from slmbench.backends.transformers_kernels import FastKernels
 from slmbench.backends.units import TokenScore
-from slmbench.prefix_tree import Ids, Pack, Tree
+from slmbench.prefix_tree import Ids, Pack
 
-NAME = "slmbench_trees"
-"""Under which the attention is known to transformers."""
-HEAD_ROWS = 128
+HEAD_ROWS = 256
 """Positions whose logits are held at a time."""
-DENSE = 512
-"""A trunk up to this length is attended to with its branches in one dense product [tokens]."""
-_REFUSED = ("sliding_window", "softcap", "s_aux", "position_bias")
-"""Arguments of attention that change it in ways that are not built here."""
-
-
-class UnsupportedAttentionError(Exception):
-    """The model's attention is more than a scaled softmax over all earlier tokens."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Block:
-    """Queries of one tree that attend together."""
-
-    start: int
-    stop: int
-    """Its rows in the pack."""
-    first: int
-    """First row of its tree: the keys begin there, after the preamble."""
-    mask: torch.Tensor | None
-    """Additive, shape (queries × heads per key head, preamble + keys); None: causal."""
-
-
-class _TreeAttention:
-    """The attention function; one layout at a time is active in this process."""
-
-    def __init__(self) -> None:
-        self.blocks: Sequence[_Block] = ()
-        self.past: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
-        """Keys and values of the preamble by layer, shape (1, key heads, tokens, size)."""
-        self.keep = False
-        """Whether to make ``past`` from what comes."""
-
-    def __call__(
-        self,
-        module: Any,
-        query: torch.Tensor,
-        key: torch.Tensor,
-        value: torch.Tensor,
-        attention_mask: torch.Tensor | None,
-        scaling: float | None = None,
-        **extra: Any,
-    ) -> tuple[torch.Tensor, None]:
-        """Shapes (1, heads, tokens, size) in, (1, tokens, heads, size) out."""
-        if any(extra.get(name) is not None for name in _REFUSED):
-            raise UnsupportedAttentionError(f"{type(module).__name__} restricts its attention")
-        scale = scaling if scaling is not None else query.shape[-1] ** -0.5
-        if self.keep:
-            self.past[module.layer_idx] = key, value
-        past = None if self.keep else self.past.get(module.layer_idx)
-        out = torch.empty_like(query.transpose(1, 2), memory_format=torch.contiguous_format)
-        for block in self.blocks:
-            rows = slice(block.start, block.stop)
-            keys, values = (
-                key[0, :, block.first : block.stop],
-                value[0, :, block.first : block.stop],
-            )
-            if past is not None:
-                keys = torch.cat((past[0][0], keys), 1)
-                values = torch.cat((past[1][0], values), 1)
-            out[0, rows] = _attend(query[0, :, rows], keys, values, block.mask, scale)
-        return out, None
-
-
-def _attend(
-    query: torch.Tensor,
-    keys: torch.Tensor,
-    values: torch.Tensor,
-    mask: torch.Tensor | None,
-    scale: float,
-) -> torch.Tensor:
-    """Softmax attention of one block, shape (queries, heads, size).
-
-    Query heads that share a key head are stacked as rows, so that keys are never repeated.
-    """
-    heads, count, size = query.shape
-    if mask is None:
-        found = functional.scaled_dot_product_attention(
-            query[None], keys[None], values[None], is_causal=True, scale=scale, enable_gqa=True
-        )
-        return found[0].transpose(0, 1)
-    stacked = query.reshape(keys.shape[0], -1, size)
-    scores = torch.baddbmm(mask, stacked, keys.transpose(1, 2), alpha=scale)
-    weights = torch.softmax(scores, -1)  # sums in float32, whatever the type
-    return torch.bmm(weights, values).view(heads, count, size).transpose(0, 1)
-
-
-ATTENTION = _TreeAttention()
-AttentionInterface.register(NAME, ATTENTION)
+SOFTMAX_ROWS = 16
+"""Of these, how many are held in float32 at a time: they stay in the processor's cache."""
 
 
 class PackedScorer:
@@ -146,7 +54,7 @@ class PackedScorer:
                 with self._kernels:
                     yield
         finally:
-            ATTENTION.blocks, ATTENTION.past, ATTENTION.keep = (), {}, False
+            ATTENTION.layout, ATTENTION.past, ATTENTION.keep = None, {}, False
             self._model.set_attn_implementation(self._attention)
 
     def _read_preamble(self, ids: Ids) -> None:
@@ -154,7 +62,7 @@ class PackedScorer:
         if ids != self._preamble:
             self._past, self._preamble = {}, ()
             if ids:
-                ATTENTION.blocks = (_Block(0, len(ids), 0, None),)
+                ATTENTION.layout = Layout.sequence(len(ids), self._model)
                 ATTENTION.past, ATTENTION.keep = {}, True
                 self._base(list(ids), list(range(len(ids))))
                 self._past, self._preamble = ATTENTION.past, ids
@@ -164,13 +72,11 @@ class PackedScorer:
         """Last hidden states of all nodes, shape (nodes, hidden size)."""
         ids: list[int] = []
         positions: list[int] = []
-        blocks: list[_Block] = []
         past = len(pack.preamble)
         for tree in pack.trees:
-            blocks += self._blocks(tree, len(ids), past)
             ids += tree.ids
             positions += [past + depth for depth in tree.depths()]
-        ATTENTION.blocks = blocks
+        ATTENTION.layout = Layout.of(pack, self._model)
         return self._base(ids, positions)
 
     def _base(self, ids: Sequence[int], positions: Sequence[int]) -> torch.Tensor:
@@ -181,39 +87,6 @@ class PackedScorer:
         )
         hidden: torch.Tensor = found.last_hidden_state[0]
         return hidden
-
-    def _blocks(self, tree: Tree, start: int, past: int) -> Iterator[_Block]:
-        """One dense block; a long trunk without a preamble is causal and goes first."""
-        size, trunk = len(tree.ids), tree.trunk
-        first = 0
-        if not past and trunk > DENSE:
-            yield _Block(start, start + trunk, start, None)
-            first = trunk
-        if first < size:
-            yield _Block(start + first, start + size, start, self._mask(tree, first, past))
-
-    def _mask(self, tree: Tree, first: int, past: int) -> torch.Tensor:
-        """0 where a node from ``first`` on sees a key, else minus infinity."""
-        size, trunk = len(tree.ids), tree.trunk
-        seen = torch.zeros(size, size, dtype=torch.bool)
-        seen[:, :trunk] = True
-        seen[:trunk, :trunk] = torch.ones(trunk, trunk, dtype=torch.bool).tril()
-        start = trunk
-        while start < size:
-            stop = start + 1
-            while stop < size and tree.parents[stop] == stop - 1:
-                stop += 1
-            if (parent := tree.parents[start]) >= trunk:
-                seen[start:stop] = seen[parent]
-            seen[start:stop, start:stop] = torch.ones(stop - start, stop - start).tril().bool()
-            start = stop
-        added = torch.zeros(size - first, past + size, dtype=self._model.dtype)
-        added[:, past:].masked_fill_(~seen[first:], -math.inf)
-        config = self._model.config.get_text_config(decoder=True)
-        shared = config.num_attention_heads // (
-            getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-        )
-        return added.repeat(shared, 1).to(self._device)
 
     def _read_goals(self, pack: Pack, hidden: torch.Tensor) -> list[TokenScore]:
         rows: list[int] = []
@@ -247,12 +120,23 @@ class PackedScorer:
         head = self._model.get_output_embeddings()
         for start in range(0, len(distinct), HEAD_ROWS):
             part = distinct[start : start + HEAD_ROWS].to(self._device)
-            logits = head(hidden[part]).float()
+            logits = head(hidden[part])
             inside = (owners >= start) & (owners < start + HEAD_ROWS)
             at = (owners[inside] - start).to(self._device)
-            goal = logits[at, wanted[inside].to(self._device)]
-            top = logits.amax(-1)
-            norm = logits.sub_(top[:, None]).exp_().sum(-1).log_().add_(top)
+            goal = logits[at, wanted[inside].to(self._device)].float()
+            top, norm = _peaks(logits)
             logprobs[order[inside]] = (goal - norm[at]).cpu()
             greedy[order[inside]] = (goal == top[at]).cpu()
         return logprobs.tolist(), greedy.tolist()
+
+
+def _peaks(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Largest logit and log-sum-exp of each row, float32; a few rows at a time."""
+    tops: list[torch.Tensor] = []
+    norms: list[torch.Tensor] = []
+    held = logits.new_empty(min(SOFTMAX_ROWS, len(logits)), logits.shape[-1], dtype=torch.float32)
+    for part in logits.split(SOFTMAX_ROWS):
+        wide = held[: len(part)].copy_(part)
+        tops.append(wide.amax(-1))
+        norms.append(wide.sub_(tops[-1][:, None]).exp_().sum(-1).log_().add_(tops[-1]))
+    return torch.cat(tops), torch.cat(norms)

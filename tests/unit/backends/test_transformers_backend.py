@@ -79,7 +79,7 @@ def test_every_way_to_score_gives_the_same(tiny: Path, options: dict[str, Any]) 
 def test_long_trunks_are_causal_and_their_branches_see_them(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("slmbench.backends.transformers_packed.DENSE", 4)
+    monkeypatch.setattr("slmbench.backends.transformers_attention.CAUSAL", 4)
     backend, _ = start(tiny)
     long = "A context that is longer than the bound for dense attention, and then some"
     asked = [LoglikelihoodRequest(context=long, continuation=c) for c in (" one", " only", " two")]
