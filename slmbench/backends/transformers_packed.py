@@ -1,9 +1,8 @@
 """Packed scoring for transformers: many prefix trees in one row, each attending to itself.
 
 All tokens of a pack go through the model's linear layers as one matrix without padding; only
-attention looks at trees apart (``transformers_attention.py``). Logits are
-computed at scored positions only. What a tree yields does not depend on its neighbours in the
-pack.
+attention keeps trees apart (``transformers_attention.py``). Logits are computed at scored positions
+only. What a tree yields does not depend on its neighbours in the pack.
 """
 
 from __future__ import annotations
