@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 HEAD = """\
 # Metrics
 
-Generated from `slmbench/metrics.py` by `make fix`; do not edit.
+Generated from `slmbench/metrics/` by `make fix`; do not edit.
 
 One row a metric. *Better* is the direction that tables, plots and Pareto fronts use; a metric
 without one is never ranked. *Value* says how the raw samples of a run become the number that is

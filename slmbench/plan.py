@@ -88,7 +88,8 @@ def make_plan(
         for target in targets:
             reason = _obstacle(variant, target, capabilities[target.name])
             for suite in suites:
-                works: tuple[SuiteTask | SuiteWorkload, ...] = (*suite.tasks, *suite.workloads)
+                tasks = [t for t in suite.tasks if t.asked_at(selection.size)]
+                works: tuple[SuiteTask | SuiteWorkload, ...] = (*tasks, *suite.workloads)
                 for work in works:
                     if reason:
                         skips.append(_skip(suite, variant, target, work, reason))
@@ -186,9 +187,10 @@ def _paired(
     """
     work = spec.work
     if isinstance(work, TaskSpec):
-        baseline = isinstance(asked, SuiteTask) and asked.choices_only
-        more = (spec.model_copy(update={"work": work.without_question()}),) if baseline else ()
-        return (spec, *more)
+        assert isinstance(asked, SuiteTask)
+        beside = [work.without_question()] if asked.choices_only else []
+        beside += [work.disturbed(how) for how in asked.perturb]
+        return (spec, *(spec.model_copy(update={"work": other}) for other in beside))
     if work.workload != FIDELITY:
         return (spec,)
     return tuple(
@@ -227,7 +229,7 @@ def _cell(
     except KeyError:
         raise UnknownNameError(f"size of suite {suite.name}", size, suite.sizes) from None
     if isinstance(work, SuiteTask):
-        resolved: TaskSpec | WorkloadSpec = _task(suite, work, knobs, definitions)
+        resolved: TaskSpec | WorkloadSpec = _task(suite, work, size, definitions)
     else:
         resolved = _workload(suite, work, knobs)
     return RunSpec(
@@ -240,10 +242,10 @@ def _cell(
     )
 
 
-def _task(
-    suite: Suite, work: SuiteTask, knobs: SizeKnobs, definitions: Mapping[str, str]
-) -> TaskSpec:
-    items = work.items if work.items is not None else knobs.items
+def _task(suite: Suite, work: SuiteTask, size: Size, definitions: Mapping[str, str]) -> TaskSpec:
+    items = work.items[size] if isinstance(work.items, dict) else work.items
+    if items is None:
+        items = suite.sizes[size].items
     named = items if isinstance(items, tuple) else None
     return TaskSpec(
         task=work.task,

@@ -33,13 +33,21 @@ class LoglikelihoodRequest(Frozen):
     continuation: str
 
 
-class GenerateRequest(Frozen):
-    """Greedy continuation of a prompt."""
+class GenerateRequest(Grown):
+    """Continuation of a prompt: greedy, or sampled from the model's whole distribution."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"temperature", "seed", "logprobs"})
 
     kind: Literal["generate"] = "generate"
     prompt: Prompt
     max_tokens: int = Field(ge=1)
     stop: tuple[str, ...] = ()
+    temperature: float = Field(default=0.0, ge=0.0)
+    """0: greedy. Else tokens are drawn from softmax(logits / temperature), nothing cut off."""
+    seed: int = 0
+    """Of the draws: the same seed, model and engine give the same tokens."""
+    logprobs: bool = False
+    """Keep log p of every generated token."""
 
 
 Protocol = Literal["rolling", "gptq", "llama.cpp"]
@@ -57,12 +65,14 @@ where the model has one, only the second half of each window scored.
 class RollingRequest(Grown):
     """log p(text) by one of the perplexity protocols."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"protocol", "window"})
+    later: ClassVar[frozenset[str]] = frozenset({"protocol", "window", "details"})
     kind: Literal["rolling"] = "rolling"
     text: str
     protocol: Protocol = "rolling"
     window: int | None = Field(default=None, ge=2)
     """Tokens of a window; null: as many as the context holds (``rolling`` only)."""
+    details: bool = False
+    """Keep every token's log-probability and the spread of its distribution (``rolling`` only)."""
 
 
 Request = Annotated[
@@ -79,10 +89,21 @@ class WindowScore(Frozen):
     """How many they are."""
 
 
+class TokenDetail(Frozen):
+    """One scored token, and the distribution that it was one outcome of [nats]."""
+
+    logprob: float
+    """log p of the token."""
+    mean: float
+    """Expected log p under the model: sum over the vocabulary of p log p."""
+    sd: float
+    """Its standard deviation: sqrt(sum p (log p)^2 - mean^2)."""
+
+
 class LoglikelihoodOutput(Grown):
     """Answer to a loglikelihood or rolling request."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"straddle", "cached", "windows"})
+    later: ClassVar[frozenset[str]] = frozenset({"straddle", "cached", "windows", "details"})
 
     kind: Literal["loglikelihood"] = "loglikelihood"
     logprob: float | None
@@ -100,10 +121,14 @@ class LoglikelihoodOutput(Grown):
     """Answered from the response cache, not by the model in this run."""
     windows: tuple[WindowScore, ...] = ()
     """Rolling requests: the windows, in the order of the text."""
+    details: tuple[TokenDetail, ...] = ()
+    """Rolling requests that ask for it: every scored token, in the order of the text."""
 
 
-class GenerateOutput(Frozen):
+class GenerateOutput(Grown):
     """Answer to a generate request, with one time stamp per generated token."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"token_logprobs"})
 
     kind: Literal["generate"] = "generate"
     text: str
@@ -120,6 +145,9 @@ class GenerateOutput(Frozen):
     """perf_counter_ns when each token's id was known, same length as token_ids."""
     finish: Literal["stop", "length"]
     failure: Failure | None = None
+    token_logprobs: tuple[float, ...] = ()
+    """Requests that ask for it: log p of each of ``token_ids`` at temperature 1 [nats], from a
+    float32 log-softmax over the whole vocabulary."""
 
 
 Output = Annotated[LoglikelihoodOutput | GenerateOutput, Field(discriminator="kind")]

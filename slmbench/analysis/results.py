@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -27,13 +27,13 @@ from slmbench.analysis.columns import (
     METRIC_COLUMNS,
     RUN_COLUMNS,
     SAMPLE_COLUMNS,
-    Column,
     frame,
 )
+from slmbench.analysis.constructs.judged_run import JudgedRun
 from slmbench.analysis.plausibility import Evidence, marked
 from slmbench.analysis.plausibility_pairs import suspicions
 from slmbench.analysis.rows import Judged, MetricRow, judged_by_metric, metric_rows
-from slmbench.analysis.stability import joined
+from slmbench.analysis.run_frames import BASELINE_VALUES, ROW_VALUES, run_frame, walk
 from slmbench.errors import UsageError
 from slmbench.metrics import METRICS
 from slmbench.records import SkipRecord, Status
@@ -78,7 +78,7 @@ class Results:
 
         A failed cell is one row: its primary metric, its status and reason, a null value.
         """
-        return _run_frame(METRIC_COLUMNS, self.metric_rows, lambda row: row.run, _ROW_VALUES)
+        return run_frame(METRIC_COLUMNS, self.metric_rows, lambda row: row.run, ROW_VALUES)
 
     def samples(self) -> pd.DataFrame:
         """One row a raw reading of a meter, warm-up included (``columns.SAMPLE_COLUMNS``)."""
@@ -100,7 +100,7 @@ class Results:
             "provenance": lambda r: r[2].provenance.value,
             "method": lambda r: r[2].method,
         }
-        return _run_frame(SAMPLE_COLUMNS, rows, lambda row: row[0], getters)
+        return run_frame(SAMPLE_COLUMNS, rows, lambda row: row[0], getters)
 
     def items(self) -> pd.DataFrame:
         """One row a judgement of one item (``columns.ITEM_COLUMNS``)."""
@@ -118,7 +118,7 @@ class Results:
             "value": lambda r: r[2].values[r[3]],
             "failure": lambda r: r[2].failures[r[3]],
         }
-        return _run_frame(ITEM_COLUMNS, rows, lambda row: row[0], getters)
+        return run_frame(ITEM_COLUMNS, rows, lambda row: row[0], getters)
 
     def fidelity(self, parent: str | None = None) -> pd.DataFrame:
         """How close every variant is to its parent, one row a measure.
@@ -165,11 +165,18 @@ class Results:
         over-confidence, AUROC, selective accuracy, AURC and the parts of the Brier score.
         """
         rows = [row for found in self.calibrations for row in found.rows]
-        return _run_frame(METRIC_COLUMNS, rows, lambda row: row.run, _ROW_VALUES)
+        return run_frame(METRIC_COLUMNS, rows, lambda row: row.run, ROW_VALUES)
+
+    def constructs(self) -> pd.DataFrame:
+        """Derived numbers of hallucination, bias, privacy …, one row each (``METRIC_COLUMNS``).
+
+        ``scope`` names the group of items; empty: all of them.
+        """
+        return run_frame(METRIC_COLUMNS, self.construct_rows, lambda row: row.run, ROW_VALUES)
 
     def baselines(self) -> pd.DataFrame:
         """What shortcuts through the choices score beside every run (``BASELINE_COLUMNS``)."""
-        return _run_frame(BASELINE_COLUMNS, self.shortcuts, lambda row: row.run, _BASELINE_VALUES)
+        return run_frame(BASELINE_COLUMNS, self.shortcuts, lambda row: row.run, BASELINE_VALUES)
 
     def gates(self) -> pd.DataFrame:
         """What the gates found, one row a number (``analysis.gates.COLUMNS``)."""
@@ -219,6 +226,24 @@ class Results:
             if one is not None:
                 found.append(one.doubted(doubtful.get(run.folder)))
         return tuple(found)
+
+    @cached_property
+    def construct_rows(self) -> tuple[MetricRow, ...]:
+        """The rows of :meth:`constructs` as typed values."""
+        from slmbench.analysis.constructs import derived
+
+        return tuple(row for judged in self.judged_runs for row in derived(judged))
+
+    @cached_property
+    def judged_runs(self) -> tuple[JudgedRun, ...]:
+        """Quality runs that ended ok, with items and judgements; those of baselines apart."""
+        return tuple(self._judged_runs(self.stored))
+
+    def _judged_runs(self, runs: Iterable[StoredRun]) -> Iterator[JudgedRun]:
+        for run in runs:
+            items, judged = self.item_set(run), self.judged(run)
+            if items is not None and judged and run.record.status is Status.OK:
+                yield JudgedRun(run, items, judged, self.answers(run))
 
     @cached_property
     def shortcuts(self) -> tuple[AgainstBaseline, ...]:
@@ -317,81 +342,4 @@ def _rank(run: StoredRun) -> tuple[bool, str]:
     return run.record.status is Status.OK, run.record.run_id
 
 
-def walk(run: StoredRun, path: str) -> object:
-    """Value of a stored column's path; None where an optional part of it is absent."""
-    if path == "=results.phase_seconds":
-        return sum(p.duration_ns for p in run.record.phases) / 1e9
-    if path == "=results.straddles":
-        return run.straddles()
-    value: object = run
-    for name in path.split("."):
-        if value is None:
-            return None
-        value = getattr(value, name)
-    return value if value is None or isinstance(value, (int, float)) else str(value)
-
-
-_ROW_VALUES: Mapping[str, Callable[[MetricRow], object]] = {
-    "metric": lambda r: r.metric,
-    "primary": lambda r: r.primary,
-    "phase": lambda r: r.phase,
-    "point": lambda r: r.point,
-    "scope": lambda r: r.scope,
-    "value": lambda r: r.estimate.value,
-    "ci_low": lambda r: r.estimate.low,
-    "ci_high": lambda r: r.estimate.high,
-    "se": lambda r: r.estimate.se,
-    "ci_method": lambda r: r.estimate.method,
-    "n": lambda r: r.estimate.n,
-    "n_failed": lambda r: r.n_failed,
-    "chance": lambda r: r.chance,
-    "unit": lambda r: r.unit or None,
-    "direction": lambda r: r.direction,
-    "provenance": lambda r: r.provenance.value,
-    "method": lambda r: r.method or None,
-    "reason": lambda r: r.reason,
-    "flags": lambda r: joined(r.flags),
-}
-
-
-_BASELINE_VALUES: Mapping[str, Callable[[AgainstBaseline], object]] = {
-    "metric": lambda r: r.metric,
-    "baseline": lambda r: r.baseline.shortcut,
-    "value": lambda r: r.baseline.estimate.value,
-    "ci_low": lambda r: r.baseline.estimate.low,
-    "ci_high": lambda r: r.baseline.estimate.high,
-    "n": lambda r: r.baseline.estimate.n,
-    "chance": lambda r: r.chance,
-    "score": lambda r: r.score.value,
-    "delta": lambda r: r.difference.delta if r.difference else None,
-    "delta_low": lambda r: r.difference.low if r.difference else None,
-    "delta_high": lambda r: r.difference.high if r.difference else None,
-    "told": lambda r: r.told,
-    "unit": lambda _: METRICS["acc"].unit,
-    "provenance": lambda r: r.baseline.provenance.value,
-    "reason": lambda r: r.baseline.estimate.method if r.baseline.estimate.value is None else None,
-}
-
-
-def _run_frame(
-    columns: tuple[Column, ...],
-    rows: Iterable[Any],
-    run_of: Callable[[Any], StoredRun],
-    getters: Mapping[str, Callable[[Any], object]],
-) -> pd.DataFrame:
-    """Rows that belong to runs as a table; what a run says is looked up once per run."""
-    stored = [c for c in columns if c.name not in getters]
-    known: dict[Path, dict[str, object]] = {}
-    values: dict[str, list[object]] = {c.name: [] for c in columns}
-    for row in rows:
-        run = run_of(row)
-        if run.folder not in known:
-            known[run.folder] = {c.name: walk(run, c.path) for c in stored}
-        for name, value in known[run.folder].items():
-            values[name].append(value)
-        for name, getter in getters.items():
-            values[name].append(getter(row))
-    return frame(columns, values)
-
-
-__all__ = ["IDENTITY", "Results", "latest", "load_results", "walk"]
+__all__ = ["IDENTITY", "Results", "latest", "load_results"]

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from slmbench.spec.base import Frozen, Grown, Name, canonical_json
-from slmbench.spec.suite import Size, Until
+from slmbench.spec.suite import Perturbation, Size, Until
 from slmbench.spec.target import Target
 from slmbench.spec.variant import Format, Stage
 
@@ -33,7 +33,7 @@ class TaskSpec(Grown):
     """A task with its resolved settings."""
 
     later: ClassVar[frozenset[str]] = frozenset(
-        {"item_ids", "shared_prefix", "until", "choices_only"}
+        {"item_ids", "shared_prefix", "until", "choices_only", "perturb"}
     )
 
     kind: Literal["task"] = "task"
@@ -54,6 +54,8 @@ class TaskSpec(Grown):
     """Adaptive stop; null: every item is asked."""
     choices_only: bool = False
     """Its choices are scored without the question: a baseline, see :attr:`RunSpec.is_baseline`."""
+    perturb: Perturbation | None = None
+    """Its items are disturbed in this way; the ids stay those of the plain items."""
 
     def without_question(self) -> TaskSpec:
         """The baseline of this task: the same items, their choices alone, and all of them.
@@ -63,6 +65,10 @@ class TaskSpec(Grown):
         """
         plain = {"num_fewshot": 0, "chat_template": False, "until": None, "choices_only": True}
         return self.model_copy(update=plain)
+
+    def disturbed(self, how: Perturbation) -> TaskSpec:
+        """The same items, all of them, asked in another way."""
+        return self.model_copy(update={"until": None, "perturb": how})
 
 
 class WorkloadPoint(Frozen):
@@ -140,15 +146,17 @@ class RunSpec(Frozen):
         """Task or workload name; ``arc_easy (choices only)`` for a baseline."""
         if isinstance(self.work, WorkloadSpec):
             return self.work.workload
-        return f"{self.work.task} (choices only)" if self.is_baseline else self.work.task
+        beside = "choices only" if self.work.choices_only else self.work.perturb
+        return f"{self.work.task} ({beside})" if beside else self.work.task
 
     @property
     def is_baseline(self) -> bool:
-        """Whether it measures a shortcut through a task: no score, rank or verdict comes of it.
+        """Whether it stands beside a task's score: a shortcut through it, or disturbed items.
 
-        Results keep such runs apart from all others by this.
+        No score, rank or verdict comes of it; results keep such runs apart from all others.
         """
-        return isinstance(self.work, TaskSpec) and self.work.choices_only
+        work = self.work
+        return isinstance(work, TaskSpec) and (work.choices_only or work.perturb is not None)
 
     @property
     def label(self) -> str:

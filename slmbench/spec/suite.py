@@ -10,12 +10,15 @@ from slmbench.spec.base import Frozen, Name
 
 Size = Literal["demo", "standard", "full"]
 Count = Annotated[int, Field(ge=1)]
+Items = Count | Literal["all"]
+Perturbation = Literal["typos", "case", "synonyms", "option_order"]
+"""How the same items are asked again: see :mod:`slmbench.tasks.perturbed`."""
 
 
 class SizeKnobs(Frozen):
     """What differs between a minute's look and a night's run."""
 
-    items: Count | Literal["all"] | None = None
+    items: Items | None = None
     """Items per task: a seeded stratified sample, or all."""
     repeats: int | None = Field(default=None, ge=1)
     """Timed repetitions per workload point."""
@@ -67,8 +70,11 @@ class SuiteTask(Frozen):
     num_fewshot: int = Field(default=0, ge=0)
     chat_template: bool = False
     """Render contexts with the model's own chat template."""
-    items: Count | Literal["all"] | tuple[str, ...] | None = None
-    """Overrides the size's item count; a list names the very items by their ids."""
+    items: Count | Literal["all"] | tuple[str, ...] | dict[Size, Count | Literal["all"]] | None = (
+        None
+    )
+    """Overrides the size's item count; a list names the very items by their ids; counts by size
+    leave the task out at a size that they do not name."""
     margin: float | None = Field(default=None, gt=0, lt=1)
     """Largest loss of the primary metric that still counts as none; null: 0.01."""
     until: Until | None = None
@@ -76,6 +82,12 @@ class SuiteTask(Frozen):
     choices_only: bool = False
     """Ask the same items a second time with the choices alone, no question: a baseline that
     stands beside the task and never counts as its score."""
+    perturb: tuple[Perturbation, ...] = ()
+    """Ask the same items again in each of these ways; what changes is robustness, not a score."""
+
+    def asked_at(self, size: Size) -> bool:
+        """Whether the task belongs to this size of its suite."""
+        return not isinstance(self.items, dict) or size in self.items
 
 
 class SuiteWorkload(Frozen):

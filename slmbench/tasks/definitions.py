@@ -13,15 +13,17 @@ import yaml
 from slmbench.errors import UsageError
 from slmbench.requests import Protocol
 from slmbench.tasks.index import find_task
+from slmbench.tasks.samples import SamplingRule
 from slmbench.tasks.texts import JOINER, TextRule
 
 BRIDGE_VERSION = 1
 """Part of every definition's digest: raise it when ids, sampling or requests change."""
 
 
-ROLES = ("strata", "cluster", "group", "distinct")
-"""What a column can be for: to stratify by, to cluster by, to report by; and documents that are
-equal in the ``distinct`` one are asked once."""
+ROLES = ("strata", "cluster", "group", "distinct", "labels")
+"""What a column can be for: to stratify by, to cluster by, to report by; documents that are
+equal in the ``distinct`` one are asked once; what stands in ``labels`` (a text, often JSON)
+becomes the item's target, for its scorer."""
 
 
 class DatasetRef(NamedTuple):
@@ -57,6 +59,8 @@ class TaskDefinition:
     version: str
     text: TextRule
     """``metadata.protocol``, ``window`` and ``joiner`` of a text task."""
+    sampling: SamplingRule
+    """``metadata.samples``, ``temperature`` and ``logprobs`` of a task answered in words."""
 
     def column(self, role: str) -> str:
         """Column for a role (``strata``, ``distinct`` …), or an empty string."""
@@ -87,6 +91,7 @@ def define(name: str) -> TaskDefinition:
         licence=str(metadata.get("licence", "")),
         version=str(metadata.get("version", "")),
         text=_text_rule(name, metadata),
+        sampling=SamplingRule.of(name, metadata),
     )
 
 

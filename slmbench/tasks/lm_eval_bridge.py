@@ -76,6 +76,7 @@ class _Source:
     strata: str
     cluster: str
     group: str
+    labels: str
 
 
 def build_items(spec: TaskSpec, data: LocalData | None) -> ItemSet:
@@ -109,7 +110,7 @@ def build_items(spec: TaskSpec, data: LocalData | None) -> ItemSet:
             items: tuple[Item, ...] = (joined_item(texts, definition.text),)
         else:
             items = tuple(
-                _item(task, docs[p], spec, _Labels(ids[p], strata[p], source, scorer))
+                _item(task, docs[p], spec, _Labels(ids[p], strata[p], source, scorer, definition))
                 for p in chosen
             )
     made = ItemSet(
@@ -185,6 +186,7 @@ def _source(definition: TaskDefinition, data: LocalData, split: str) -> _Source:
         strata=definition.column("strata") or data.strata,
         cluster=definition.column("cluster") or data.cluster,
         group=definition.column("group"),
+        labels=definition.column("labels"),
     )
 
 
@@ -234,6 +236,7 @@ class _Labels:
     stratum: str
     source: _Source
     scorer: str
+    definition: TaskDefinition
 
 
 def _item(task: Any, doc: Doc, spec: TaskSpec, labels: _Labels) -> Item:
@@ -241,6 +244,8 @@ def _item(task: Any, doc: Doc, spec: TaskSpec, labels: _Labels) -> Item:
     gold = _gold(task, doc) if is_choice else None
     unasked = is_choice and gold is None  # it could not be scored: its scorer says no_gold
     requests = () if unasked else _requests(task, doc, spec, labels.item_id)
+    if requests and isinstance(requests[0], GenerateRequest):
+        requests = labels.definition.sampling.requests(requests[0], spec.seed, labels.item_id)
     choices = tuple(str(c) for c in task.doc_to_choice(doc)) if is_choice else ()
     return Item(
         item_id=labels.item_id,
@@ -249,7 +254,7 @@ def _item(task: Any, doc: Doc, spec: TaskSpec, labels: _Labels) -> Item:
         requests=requests[: len(choices)] if is_choice else requests,
         gold=gold,
         choices=choices,
-        target=_target(task, doc, labels.scorer),
+        target=_target(task, doc, labels),
         group=str(doc[labels.source.group]) if labels.source.group else "",
     )
 
@@ -330,8 +335,10 @@ def _cluster(doc: Doc, labels: _Labels) -> str:
     )
 
 
-def _target(task: Any, doc: Doc, scorer: str) -> str:
-    if scorer == "lm_eval":
+def _target(task: Any, doc: Doc, labels: _Labels) -> str:
+    if labels.source.labels:
+        return str(doc[labels.source.labels])
+    if labels.scorer == "lm_eval":
         try:
             return json.dumps(doc, sort_keys=True, ensure_ascii=False)
         except TypeError as error:

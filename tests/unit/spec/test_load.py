@@ -115,7 +115,7 @@ tasks:
         f"file.yaml:11:5: tasks.1: 'task' is missing; allowed: {a_name}",
         "file.yaml:12:5: tasks.2: found 7; "
         "allowed: a mapping with task, primary, num_fewshot, chat_template, items, "
-        "margin, until, choices_only",
+        "margin, until, choices_only, perturb",
     ]
 
 

@@ -100,7 +100,8 @@ def test_bad_values_are_placed_at_the_override(suite: Path, models: Path) -> Non
     assert told(suite, "tasks.1={task: a, primry: b}") == [
         "--set tasks.1={task: a, primry: b}: tasks.1: 'primary' is missing; allowed: text",
         "--set tasks.1={task: a, primry: b}: tasks.1.primry: unknown key 'primry'; "
-        "allowed: task, primary, num_fewshot, chat_template, items, margin, until, choices_only; "
+        "allowed: task, primary, num_fewshot, chat_template, items, margin, until, "
+        "choices_only, perturb; "
         "did you mean primary?",
     ]
 
