@@ -20,7 +20,8 @@ examples:
   slmbench demo                              everything on the embedded defaults, then the report
   slmbench plan accuracy --models mine.yaml  what would run, what not and why
   slmbench run accuracy latency --models mine.yaml --size standard
-  slmbench report                            one HTML page about results/
+  slmbench show suite bias                   what a suite does and does not measure
+  slmbench report                            HTML pages about results/
 """
 
 FORMATS = ("table", "json", "csv", "md")
@@ -90,12 +91,17 @@ def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def _add_reading(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    report = _command(commands, "report", "report", "write one HTML page about a results folder")
+    report = _command(commands, "report", "report", "write the HTML pages about a results folder")
     report.add_argument("--results", default="results", help="results folder (default: results)")
-    report.add_argument("--out", default="reports/latest", help="folder of the page")
-    report.add_argument("--title", default="slmbench", help="title of the page")
-    show = _command(commands, "show", "show", "the numbers of a results folder, a row each")
-    show.add_argument("run", nargs="?", help="only this run id, digest or variant")
+    report.add_argument("--out", default="reports/latest", help="folder of the pages")
+    report.add_argument("--title", default="slmbench", help="title of the pages")
+    show = _command(
+        commands, "show", "show", "the numbers of a results folder, a row each; or a suite"
+    )
+    show.add_argument(
+        "names", nargs="*", metavar="RUN | suite NAME",
+        help="only this run id, digest or variant; or what a suite does and does not measure",
+    )  # fmt: skip
     show.add_argument("--results", default="results", help="results folder (default: results)")
     show.add_argument(
         "--ids", action="store_true", help="the items that were asked, as `items:` of a suite"

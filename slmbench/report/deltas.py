@@ -78,7 +78,7 @@ def delta_table(comparison: Comparison) -> DeltaTable:
         lines.setdefault(line, {})[head] = d
     ordered = sorted(heads)
     rows = tuple(
-        DeltaRow(key[1], key[0], key[2], key[3], tuple(_cell(found.get(h)) for h in ordered))
+        DeltaRow(key[1], key[0], key[2], key[3], tuple(delta_cell(found.get(h)) for h in ordered))
         for key, found in sorted(lines.items())
     )
     quality = [d for d in comparison.deltas if d.difference.p is not None]
@@ -109,7 +109,8 @@ def _head(d: Delta) -> str:
     return f"{name} {arrow(d.metric)}".strip()
 
 
-def _cell(d: Delta | None) -> DeltaCell | None:
+def delta_cell(d: Delta | None) -> DeltaCell | None:
+    """One difference as the page prints it; None stays None."""
     if d is None:
         return None
     diff, unit = d.difference, METRICS[d.metric].unit

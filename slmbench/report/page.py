@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
 from pathlib import Path
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from urllib.parse import quote
 
 from slmbench.analysis import MEANINGS, FlagMeaning, Results, compare_to_parents
 from slmbench.analysis.compare import Refused
 from slmbench.analysis.fidelity import measure_fidelity
 from slmbench.analysis.gates import gates_passed
 from slmbench.metrics import METRICS
-from slmbench.report.cells import Cell, arrow, arrow_words, cell_of
+from slmbench.report.cells import Cell, cell_of
+from slmbench.report.constructs import ABOUT, ConstructPage, construct_pages
+from slmbench.report.constructs.gathering import gather
 from slmbench.report.deltas import DeltaTable, base_table, delta_table
 from slmbench.report.fidelity import FidelityPart, fidelity_part
 from slmbench.report.figures import Figure, bits_figure, estimate_figure, pareto_figure
 from slmbench.report.format import show
 from slmbench.report.leaderboard import LeaderboardRow, System, leaderboard_rows
 from slmbench.report.lineage import BOX_HEIGHT, BOX_WIDTH, Lineage, lineage
+from slmbench.report.rendering import GENERATOR, Link, render_template
 from slmbench.report.sections import (
     Machine,
     Skipped,
@@ -37,7 +35,6 @@ from slmbench.report.trust import Trust, trust
 from slmbench.store import replace_file
 from slmbench.store.gates import GateRecord, read_gates
 
-TEMPLATES = Path(__file__).parent / "templates"
 PARETO_COSTS = ("tpot", "peak_memory", "energy_per_token")
 ESTIMATE = "energy_estimate_per_token"
 
@@ -86,6 +83,10 @@ class Page:
     machines: tuple[Machine, ...]
     flags: tuple[FlagMeaning, ...]
     """Those that occur on this page."""
+    constructs: tuple[ConstructPage, ...]
+    """The pages beside it."""
+    links: tuple[Link, ...] = ()
+    """All pages of the report, this one among them; empty until they are to be written."""
 
     @property
     def gate_words(self) -> str:
@@ -126,15 +127,57 @@ def _part(row: LeaderboardRow, part: str) -> tuple[Cell, ...]:
 
 
 def write_report(results: Results, out: Path, *, title: str) -> Path:
-    """Write the page and return its path.
+    """Write the page, and one beside it per construct with runs; returns the first one's path.
 
-    ``out`` is the file if it ends in ``.html``, else a folder that gets ``index.html``. The
-    file loads nothing: scripts and styles are in it, and its own content security policy
-    forbids requests and any script but its two.
+    ``out`` is the file if it ends in ``.html``, else a folder that gets ``index.html``; the others
+    are ``bias.html`` … in such a folder, ``FILE-bias.html`` … beside ``FILE.html``. No file loads
+    anything: scripts and styles are in it, and its own content security policy forbids requests
+    and any script but its own. Pages of an earlier report whose construct has no runs any more
+    are removed.
     """
     path = out if out.suffix == ".html" else out / "index.html"
-    replace_file(path, render(make_page(results, title)))
+    page = make_page(results, title)
+    beside = {about: construct_file(path, about) for about in ABOUT}
+    for one in page.constructs:
+        links = _links(path, page, one.about.name)
+        values = {"page": one.linked(links)}
+        text = render_template("construct.html.j2", has_figures=bool(one.figures), values=values)
+        replace_file(beside.pop(one.about.name), text)
+    replace_file(path, render(replace(page, links=_links(path, page, ""))))
+    for stale in beside.values():
+        _remove_ours(stale)
     return path
+
+
+def construct_file(path: Path, construct: str) -> Path:
+    """Where a construct's page lies, beside the report's first page.
+
+    >>> construct_file(Path("out/index.html"), "bias").name
+    'bias.html'
+    >>> construct_file(Path("mine.html"), "bias").name
+    'mine-bias.html'
+    """
+    stem = "" if path.stem == "index" else f"{path.stem}-"
+    return path.with_name(f"{stem}{construct}.html")
+
+
+def _links(path: Path, page: Page, current: str) -> tuple[Link, ...]:
+    pages = [("", "Overview", path)]
+    pages += [
+        (one.about.name, one.about.title, construct_file(path, one.about.name))
+        for one in page.constructs
+    ]
+    return tuple(Link(label, quote(file.name), name == current) for name, label, file in pages)
+
+
+def _remove_ours(path: Path) -> None:
+    """Remove a page of an earlier report; a file that is not ours stays."""
+    if not path.is_file():
+        return
+    with path.open(encoding="utf-8", errors="replace") as file:
+        ours = f'<meta name="generator" content="{GENERATOR}">' in file.read(2000)
+    if ours:
+        path.unlink()
 
 
 def make_page(results: Results, title: str) -> Page:
@@ -181,31 +224,14 @@ def make_page(results: Results, title: str) -> Page:
         unavailable=unavailable(results),
         machines=machines(results),
         flags=tuple(MEANINGS[f] for f in sorted(seen)),
+        constructs=construct_pages(gather(results, rows, comparison), title),
     )
 
 
 def render(page: Page) -> str:
     """The page as HTML; every text in it is escaped."""
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    # Markup: these three files are ours, or plotly's own, and hold nothing that a run made.
-    scripts = [_plotly_js(), (TEMPLATES / "page.js").read_text("utf-8")] if page.figures else []
-    style = (TEMPLATES / "style.css").read_text("utf-8")
-    return environment.get_template("report.html.j2").render(
-        page=page,
-        scripts=[Markup(s) for s in scripts],  # noqa: S704
-        hashes=[_csp_hash(s) for s in scripts],
-        style=Markup(style),  # noqa: S704
-        arrow=arrow,
-        words=arrow_words,
-        shown=page.shown,
-        box=(BOX_WIDTH, BOX_HEIGHT),
-    )
+    values = {"page": page, "shown": page.shown, "box": (BOX_WIDTH, BOX_HEIGHT)}
+    return render_template("report.html.j2", has_figures=bool(page.figures), values=values)
 
 
 def _estimates(results: Results, rows: tuple[LeaderboardRow, ...]) -> tuple[tuple[str, Cell], ...]:
@@ -254,15 +280,3 @@ def _glance(
     if bad:
         said.append(f"{bad} cells failed or cannot be read; their reasons are listed below.")
     return tuple(said)
-
-
-@lru_cache(maxsize=1)
-def _plotly_js() -> str:
-    from plotly.offline import get_plotlyjs
-
-    return str(get_plotlyjs())
-
-
-def _csp_hash(script: str) -> str:
-    digest = hashlib.sha256(script.encode("utf-8")).digest()
-    return f"'sha256-{base64.b64encode(digest).decode()}'"

@@ -93,7 +93,7 @@ def trust(results: Results, rows: Sequence[LeaderboardRow]) -> Trust:
         return found.run.spec.work_name, known[0] if known else len(place)
 
     ordered = sorted(results.calibrations, key=order)
-    names = _names(rows)
+    names = system_names(rows)
     named = [(names.get(System.of(c.run), c.run.spec.variant.name), c) for c in ordered]
     return Trust(
         suspects(results.metric_rows),
@@ -104,7 +104,7 @@ def trust(results: Results, rows: Sequence[LeaderboardRow]) -> Trust:
     )
 
 
-def _names(rows: Sequence[LeaderboardRow]) -> Mapping[System, str]:
+def system_names(rows: Sequence[LeaderboardRow]) -> Mapping[System, str]:
     """Short names of the systems; those that share one are told apart by their target."""
     short = short_names([row.label for row in rows])
     times = Counter(short)

@@ -1,0 +1,103 @@
+"""Which page a task belongs to: declared by its scorer, never by the name of its suite."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from slmbench.metrics import Metric
+from slmbench.metrics.bias import BIAS
+from slmbench.metrics.hallucination import HALLUCINATION
+from slmbench.metrics.privacy import PRIVACY
+from slmbench.metrics.robustness import ROBUSTNESS
+
+OTHER = "other"
+"""Tasks with no page of their own: the overview shows them."""
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """One page: what it is called and what must be said before any number on it."""
+
+    name: str
+    """Also the page's file name."""
+    title: str
+    question: str
+    caution: str
+    """How its numbers must not be read."""
+
+
+ABOUT: Mapping[str, About] = {
+    about.name: about
+    for about in (
+        About(
+            "hallucination",
+            "Making things up",
+            "When does a variant say what is not so, and does compression change that?",
+            "Separate constructs, never one number: facts recalled without a source, answers "
+            "that follow a given context, common misconceptions, and things that do not exist. "
+            "A variant can be better at one and worse at another. Every error rate stands beside "
+            "the share of questions that were answered at all.",
+        ),
+        About(
+            "bias",
+            "Stereotype-association probes",
+            "Which answers lean towards a stereotype, and which of them flip under compression?",
+            "Each probe looks at one kind of association in one kind of text. None of them is a "
+            "measure of fairness or harm, they are never added up, and a value near its ideal "
+            "does not mean that a model is free of bias. Two variants with the same total can "
+            "disagree on many single answers: see the flips.",
+        ),
+        About(
+            "privacy",
+            "Memorisation of planted text",
+            "Can text that was planted in training be told, or drawn, from a variant?",
+            "Only text that was planted for this purpose is looked for, and no number counts "
+            "without its null or blind baseline beside it. Less leakage from a broken model is "
+            "not privacy: read every number together with the variant's quality.",
+        ),
+        About(
+            "robustness",
+            "The same questions, asked differently",
+            "How much does a score hang on spelling, case, wording and the order of options?",
+            "The same items with a seeded disturbance, paired one by one. A flip counts in both "
+            "directions, so a variant can flip often and lose nothing on average.",
+        ),
+    )
+}
+"""The pages in the order of the navigation."""
+
+SCORERS: Mapping[str, str] = {
+    "abstention": "hallucination",
+    "context_faithful": "hallucination",
+    "stereotype_pairs": "bias",
+    "exact_match": OTHER,
+    "lm_eval": OTHER,
+    "multiple_choice": OTHER,
+    "perplexity": OTHER,
+}
+"""Scorer -> page. What is not named here goes by the part of the metrics table that its primary
+metric stands in, as does what is named ``other``: a general judge can serve a construct."""
+
+_TABLES: Mapping[str, tuple[Metric, ...]] = {
+    "hallucination": HALLUCINATION,
+    "bias": BIAS,
+    "privacy": PRIVACY,
+    "robustness": ROBUSTNESS,
+}
+_BY_METRIC: Mapping[str, str] = {m.name: name for name, table in _TABLES.items() for m in table}
+
+
+def construct_of(scorer: str, primary: str) -> str:
+    """The page of a task, or ``other``; ``scorer`` is empty where the items are not known.
+
+    >>> construct_of("stereotype_pairs", "stereotype_preference"), construct_of("lm_eval", "acc")
+    ('bias', 'other')
+    """
+    named = SCORERS.get(scorer, OTHER)
+    return named if named != OTHER else _BY_METRIC.get(primary, OTHER)
+
+
+def declares(construct: str, metric: str) -> bool:
+    """Whether the metric stands in the construct's part of the metrics table."""
+    return _BY_METRIC.get(metric) == construct
