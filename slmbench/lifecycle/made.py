@@ -101,8 +101,35 @@ class DepthPruneFacts(Frozen):
     parameters_after: int
 
 
+class LoraFacts(Frozen):
+    """What was trained on, how the loss went, and whether the merged folder is the adapter's."""
+
+    technique: Literal["lora"] = "lora"
+    corpus_sha256: Sha256
+    """Digest of all that the corpus holds, planted or not."""
+    texts: int
+    """Texts of an epoch, repetitions counted."""
+    tokens: int
+    """Tokens that a loss was taken of, all epochs together."""
+    steps: int
+    epoch_losses: tuple[float, ...]
+    """Mean loss of each epoch, taken while training [nats/token]."""
+    cut_texts: int
+    """Texts of an epoch that were longer than max_tokens."""
+    trained_parameters: int
+    adapter_sha256: Sha256
+    """Of the adapter's safetensors, kept in the folder ``adapter`` beside the artefact."""
+    merge_max_logit_difference: float
+    """Largest difference between the adapter's logits and the reloaded folder's."""
+
+
 Facts = Annotated[
-    DequantizeFacts | GgufExportFacts | GgufQuantizeFacts | TorchaoFacts | DepthPruneFacts,
+    DequantizeFacts
+    | GgufExportFacts
+    | GgufQuantizeFacts
+    | TorchaoFacts
+    | DepthPruneFacts
+    | LoraFacts,
     Field(discriminator="technique"),
 ]
 """What one technique has to tell."""

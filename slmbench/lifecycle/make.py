@@ -32,13 +32,14 @@ TECHNIQUES = {
     "gguf_quantize": "slmbench.lifecycle.gguf_quantize",
     "torchao": "slmbench.lifecycle.torchao_int8",
     "depth_prune": "slmbench.lifecycle.depth_prune",
+    "lora": "slmbench.lifecycle.lora",
 }
 """Technique -> module with ``make(recipe, bench) -> Product``; imported when it is needed."""
 
 _EXTRAS = {
     "torch": "transformers", "transformers": "transformers", "safetensors": "transformers",
     "tokenizers": "transformers", "llama_cpp": "llama-cpp", "torchao": "lifecycle",
-    "gguf": "lifecycle", "pyarrow": "tasks",
+    "gguf": "lifecycle", "peft": "lifecycle", "pyarrow": "tasks",
 }  # fmt: skip
 """Module -> extra of slmbench that brings it."""
 

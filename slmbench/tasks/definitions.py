@@ -58,7 +58,7 @@ class TaskDefinition:
     licence: str
     version: str
     text: TextRule
-    """``metadata.protocol``, ``window`` and ``joiner`` of a text task."""
+    """``metadata.protocol``, ``window``, ``joiner`` and ``details`` of a text task."""
     sampling: SamplingRule
     """``metadata.samples``, ``temperature`` and ``logprobs`` of a task answered in words."""
 
@@ -182,7 +182,8 @@ def _text_rule(name: str, metadata: dict[str, Any]) -> TextRule:
             f"task {name!r}: metadata.protocol is {protocol!r}",
             hint=f"one of: {', '.join(get_args(Protocol))}",
         )
-    return TextRule(protocol, metadata.get("window"), str(metadata.get("joiner", JOINER)))
+    joiner = str(metadata.get("joiner", JOINER))
+    return TextRule(protocol, metadata.get("window"), joiner, metadata.get("details") is True)
 
 
 def _data_file(raw: dict[str, Any]) -> str | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from slmbench.errors import UsageError
 from slmbench.metrics import METRICS
-from slmbench.requests import Item, Protocol, RollingRequest
+from slmbench.requests import Item, Protocol, Request, RollingRequest
 
 JOINER = "\n\n"
 """Between the documents of a joined text, as in the GPTQ lineage's evaluation."""
@@ -27,6 +27,17 @@ class TextRule:
     """Tokens of a window; null for ``rolling``."""
     joiner: str = JOINER
     """Between documents, where they are joined."""
+    details: bool = False
+    """Keep every token's log-probability and the spread of its distribution."""
+
+    def asked(self, requests: Sequence[Request]) -> tuple[Request, ...]:
+        """The requests, with details where the task wants them."""
+        if not self.details:
+            return tuple(requests)
+        return tuple(
+            r.model_copy(update={"details": True}) if isinstance(r, RollingRequest) else r
+            for r in requests
+        )
 
     @property
     def joins(self) -> bool:
