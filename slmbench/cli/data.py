@@ -21,8 +21,8 @@ def execute(arguments: argparse.Namespace) -> int:
             "licence",
             "hub",
             "wheel",
-            "own files",
             "title",
+            "own files",
         )
         rows: list[tuple[Value, ...]] = [
             (
@@ -31,8 +31,8 @@ def execute(arguments: argparse.Namespace) -> int:
                 e.licence,
                 e.hub or None,
                 e.wheel or None,
-                e.original_files or None,
                 e.title,
+                e.original_files or None,
             )
             for e in entries
         ]
