@@ -1,0 +1,1 @@
+"""Published data sets in the columns that our tasks ask for: one module a family of sets."""
