@@ -153,7 +153,7 @@ def _answers(
 ) -> tuple[list[FidelityRow], tuple[MarginRow, ...]]:
     read = _Reader(results)
     suites: dict[tuple[str, ...], list[_Paired]] = {}
-    for run, base in _pairs(results, parent):
+    for run, base in answered_pairs(results, parent):
         left, right = read.answers(base), read.answers(run)
         if left is not None and right is not None:
             again = read.again(base)
@@ -243,7 +243,7 @@ class _Reader:
         return answered_run(self._items[digest], outputs, work.primary, judged, vocabulary)
 
 
-def _pairs(results: Results, parent: str | None) -> Iterator[tuple[StoredRun, StoredRun]]:
+def answered_pairs(results: Results, parent: str | None) -> Iterator[tuple[StoredRun, StoredRun]]:
     """Runs of a task with the parent's closest run on the same items."""
     for run in results.stored:
         name = parent or run.spec.variant.parent

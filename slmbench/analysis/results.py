@@ -25,15 +25,23 @@ from slmbench.analysis.columns import (
     IDENTITY,
     ITEM_COLUMNS,
     METRIC_COLUMNS,
+    ROBUSTNESS_COLUMNS,
     RUN_COLUMNS,
     SAMPLE_COLUMNS,
     frame,
 )
 from slmbench.analysis.constructs.judged_run import JudgedRun
+from slmbench.analysis.constructs.robustness import Robustness, robustness
 from slmbench.analysis.plausibility import Evidence, marked
 from slmbench.analysis.plausibility_pairs import suspicions
 from slmbench.analysis.rows import Judged, MetricRow, judged_by_metric, metric_rows
-from slmbench.analysis.run_frames import BASELINE_VALUES, ROW_VALUES, run_frame, walk
+from slmbench.analysis.run_frames import (
+    BASELINE_VALUES,
+    ROBUSTNESS_VALUES,
+    ROW_VALUES,
+    run_frame,
+    walk,
+)
 from slmbench.errors import UsageError
 from slmbench.metrics import METRICS
 from slmbench.records import SkipRecord, Status
@@ -43,6 +51,7 @@ from slmbench.store import Quarantined, StoredRun, read_items, read_store
 
 if TYPE_CHECKING:
     from slmbench.analysis.compare import Comparison
+    from slmbench.analysis.constructs.bias_flips import BiasFlips
 
 
 @dataclass(frozen=True)
@@ -178,6 +187,20 @@ class Results:
         """What shortcuts through the choices score beside every run (``BASELINE_COLUMNS``)."""
         return run_frame(BASELINE_COLUMNS, self.shortcuts, lambda row: row.run, BASELINE_VALUES)
 
+    def robustness(self) -> pd.DataFrame:
+        """What disturbed items cost each run, and its parent (``ROBUSTNESS_COLUMNS``)."""
+        rows = self.disturbances
+        return run_frame(ROBUSTNESS_COLUMNS, rows, lambda row: row.run, ROBUSTNESS_VALUES)
+
+    def bias_flips(self) -> pd.DataFrame:
+        """Stereotype probes: answers that changed from the parent, by group and direction.
+
+        One row per run of a probe and group (``columns.BIAS_FLIP_COLUMNS``), with bits per weight.
+        """
+        from slmbench.analysis.constructs.flip_frame import flip_frame
+
+        return flip_frame(self.flips)
+
     def gates(self) -> pd.DataFrame:
         """What the gates found, one row a number (``analysis.gates.COLUMNS``)."""
         from slmbench.analysis.gates import gate_frame
@@ -232,7 +255,20 @@ class Results:
         """The rows of :meth:`constructs` as typed values."""
         from slmbench.analysis.constructs import derived
 
-        return tuple(row for judged in self.judged_runs for row in derived(judged))
+        rows = [row for judged in self.judged_runs for row in derived(judged)]
+        return (*rows, *(row for found in self.disturbances for row in found.rows()))
+
+    @cached_property
+    def disturbances(self) -> tuple[Robustness, ...]:
+        """The rows of :meth:`robustness` as typed values."""
+        return robustness(self.stored, self.baseline_runs, self.judged, self.item_set)
+
+    @cached_property
+    def flips(self) -> tuple[BiasFlips, ...]:
+        """The rows of :meth:`bias_flips` as typed values."""
+        from slmbench.analysis.constructs.bias_flips import bias_flips
+
+        return bias_flips(self)
 
     @cached_property
     def judged_runs(self) -> tuple[JudgedRun, ...]:

@@ -16,7 +16,25 @@ from slmbench.registry import Registry
 
 Derive = Callable[[JudgedRun], Iterable[MetricRow]]
 
-CONSTRUCTS: Registry[Derive] = Registry("construct", "slmbench.constructs", {})
+CONSTRUCTS: Registry[Derive] = Registry(
+    "construct",
+    "slmbench.constructs",
+    {
+        "abstention": "slmbench.analysis.constructs.abstention:derive",
+        "context_faithful": "slmbench.analysis.constructs.context:counterfactual",
+        "inconsistent_context": "slmbench.analysis.constructs.context:inconsistent",
+        "coreference": "slmbench.analysis.constructs.coreference:derive",
+        "crows_pairs": "slmbench.analysis.constructs.preferences:crows_pairs",
+        "name_swap": "slmbench.analysis.constructs.preferences:name_swap",
+        "open_ended": "slmbench.analysis.constructs.open_ended:derive",
+        "self_consistency": "slmbench.analysis.constructs.self_consistency:derive",
+        "short_answer": "slmbench.analysis.constructs.short_answer:derive",
+        "stereoset": "slmbench.analysis.constructs.stereoset:derive",
+        "stereotype_pairs": "slmbench.analysis.constructs.preferences:minimal_pairs",
+        "swap_answers": "slmbench.analysis.constructs.preferences:swap_answers",
+        "unanswerable_score": "slmbench.analysis.constructs.context:unanswerable",
+    },
+)
 """Scorer name -> what derives numbers from its rows; scorers that need none are not listed."""
 
 

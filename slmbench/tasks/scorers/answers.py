@@ -32,6 +32,10 @@ class Answered:
             values.append(output.logprob)
         return tuple(values)
 
+    def tokens(self) -> tuple[int, ...]:
+        """Scored tokens of each log-likelihood, in request order."""
+        return tuple(o.tokens for o in self._outputs() if isinstance(o, LoglikelihoodOutput))
+
     def straddle_rate(self) -> float:
         """Share of the log-likelihoods in which a token reached from context to continuation."""
         scored = [o for o in self._outputs() if isinstance(o, LoglikelihoodOutput)]
@@ -45,6 +49,13 @@ class Answered:
         if output.failure is not None:
             raise UnscorableError(output.failure)
         return output
+
+    def generations(self) -> tuple[GenerateOutput, ...]:
+        """Every generated answer, failed ones included; UnscorableError for anything else."""
+        found = tuple(o for o in self._outputs() if isinstance(o, GenerateOutput))
+        if len(found) < len(self._outputs()) or not found:
+            raise UnscorableError("not_a_generation")
+        return found
 
     def lengths(self) -> dict[str, float]:
         """``output_tokens`` and ``truncation_rate`` of the one generated answer."""
