@@ -71,6 +71,7 @@ ObservationKind = Literal[
     "prefix_cache",
     "short_window",
     "shared_prefix",
+    "batched_answers",
 ]
 
 

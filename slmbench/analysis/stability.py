@@ -183,7 +183,7 @@ _OBSERVED: Mapping[ObservationKind, Flag] = {
     "prefix_cache": "cached prefix",
     "short_window": "short window",
 }
-_NO_WARNING = frozenset[ObservationKind]({"shared_prefix"})
+_NO_WARNING = frozenset[ObservationKind]({"shared_prefix", "batched_answers"})
 """Kinds that say how something was done and make no number shaky."""
 if set(_OBSERVED) | _NO_WARNING != set(
     get_args(ObservationKind)

@@ -14,15 +14,20 @@ import os
 import signal
 import threading
 import time
+from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from slmbench.backends import CAPABILITIES
+from slmbench.backends.decoding import Room
+from slmbench.backends.fake_generate import FakeBatch
 from slmbench.backends.options import read_options
-from slmbench.backends.protocol import BackendError, Capabilities, LoadJob, Sharing
+from slmbench.backends.protocol import BackendError, Batching, Capabilities, LoadJob, Sharing
 from slmbench.backends.text import PROBE, LocalBackend, Step
 from slmbench.backends.units import TokenScore
 from slmbench.prefix_tree import Ids, Pack, Pair
@@ -34,10 +39,12 @@ from slmbench.requests import (
     LoglikelihoodOutput,
     LoglikelihoodRequest,
     RollingRequest,
+    WindowScore,
 )
 from slmbench.spec.base import Frozen
 
 if TYPE_CHECKING:
+    from slmbench.backends.decoding import Logits
     from slmbench.backends.protocol import LogprobMatrix
 
 _END = 256
@@ -49,15 +56,21 @@ _FAVOURITES = tuple(byte - _SPACE for byte in b" etaoinshrdlucmfwygpb")
 """Greedy tokens are these letters, so that generated text is printable."""
 _BLOCK = 64 << 20
 
+_DONT_KNOW = "I don't know."
+_BIASED = ("first", "longest")
+
 _SIGNALS = {"sigill": signal.SIGILL, "sigsegv": signal.SIGSEGV, "sigkill": signal.SIGKILL}
 
 
 class FakeOptions(Frozen):
     """Options of the fake backend."""
 
-    mode: Literal["random", "constant", "nan"] = "random"
+    mode: Literal["random", "constant", "nan", "abstain", "first", "longest"] = "random"
     """``random``: a hash decides. ``constant``: all tokens equally likely, the first one wins
-    the arg max. ``nan``: no number is finite. Sentinels for gate tests."""
+    the arg max. ``nan``: no number is finite. ``abstain``: always writes "I don't know.".
+    ``first``: of the continuations of one context, the one that is asked for first is the most
+    likely by far, also per character. ``longest``: the longest one is. Sentinels for gate tests;
+    where a mode says nothing, it answers as ``random`` does."""
     seed: int = 0
     """Another seed is another fake model of the same artefact."""
     quality: float = Field(default=0.0, ge=0.0, le=1.0)
@@ -75,6 +88,8 @@ class FakeOptions(Frozen):
     """Real sleep before the first generated token [s]."""
     itl_s: float = Field(default=0.0, ge=0.0)
     """Real sleep before every later token [s]."""
+    generate_batch: int = Field(default=16, ge=1)
+    """Most answers that are written at a time; 1: each alone."""
     parameters: int = Field(default=1_000_000, ge=1)
     """Parameters that it claims to have."""
     bits_per_weight: float = Field(default=32.0, gt=0.0)
@@ -140,31 +155,82 @@ class FakeBackend(LocalBackend):
     ) -> Iterator[LoglikelihoodOutput]:
         """As LocalBackend, after the fault if one was asked for."""
         self._fail_at("loglikelihood")
-        yield from super().loglikelihood(requests, share=share)
+        outputs = super().loglikelihood(requests, share=share)
+        yield from self._biased(requests, outputs) if self._options.mode in _BIASED else outputs
+
+    def _biased(
+        self,
+        requests: Sequence[LoglikelihoodRequest | RollingRequest],
+        outputs: Iterator[LoglikelihoodOutput],
+    ) -> Iterator[LoglikelihoodOutput]:
+        """The outputs with a value that order or length alone decides."""
+        asked: Counter[str] = Counter()
+        for request, output in zip(requests, outputs, strict=True):
+            if isinstance(request, RollingRequest):
+                context, text = "", request.text
+            else:
+                context, text = self.render(request.context), request.continuation
+            before = asked[context]
+            asked[context] += 1
+            if output.logprob is None:
+                yield output
+                continue
+            if self._options.mode == "first":
+                value = -1e-6 - 1000.0 * before
+            else:
+                value = -1000.0 / (1 + len(text))
+            windows = tuple(
+                WindowScore(logprob=value * window.tokens / output.tokens, tokens=window.tokens)
+                for window in output.windows
+            )
+            yield output.model_copy(update={"logprob": value, "windows": windows})
 
     def sharing(self) -> Sharing:
         """Exact: nothing is ever rounded differently."""
         return Sharing(True)
 
-    def next_logprobs(self, ids: Sequence[int], first: int) -> LogprobMatrix:
-        """The fake's own distributions, 257 columns."""
+    def batching(self) -> Batching:
+        """As many as the option says: a batch never changes an answer."""
+        return Batching(self._options.generate_batch)
+
+    def _room(self) -> Room:
+        return Room(self._options.generate_batch, self._context * self._options.generate_batch)
+
+    def _open_batch(self) -> FakeBatch:
+        pauses = self._options.ttft_s, self._options.itl_s
+        return FakeBatch(self._hash, partial(self._row, place="generate"), pauses)
+
+    def _logprob_parts(self, ids: Ids, first: int) -> Iterator[LogprobMatrix]:
+        """The fake's own distributions, 257 columns, a row at a time."""
+        state = self._hash(ids[:first])
+        for token in ids[first:]:
+            yield self._row(state, place="loglikelihood")[None, :]
+            state.update(token.to_bytes(2, "little"))
+
+    def _row(self, state: hashlib.blake2b, written: int = 0, *, place: str) -> Logits:
+        """log p of the next token [nats], shape (257,); ``written``: tokens of the answer."""
         import numpy as np
 
-        state = self._hash(tuple(ids[:first]))
-        rows = np.full((len(ids) - first, _VOCAB), -math.log(_VOCAB), dtype=np.float32)
-        if self._non_finite("loglikelihood"):
-            rows[:] = np.nan
+        row = np.full(_VOCAB, -math.log(_VOCAB), dtype=np.float32)
+        if self._non_finite(place):
+            row[:] = np.nan
+        elif self._options.mode == "abstain" and place == "generate":
+            row[:] = -np.inf
+            row[self._pick(state, written)] = 0.0
         elif self._options.mode != "constant":
-            for row, token in zip(rows, ids[first:], strict=True):
-                weights = _weights(state)
-                row[:] = np.log(np.array([weights.of(t) for t in range(_VOCAB)]) / weights.total())
-                state.update(token.to_bytes(2, "little"))
-        return rows
+            weights = _weights(state)
+            row[:] = np.log(np.array([weights.of(t) for t in range(_VOCAB)]) / weights.total())
+        return row
 
     def generate(self, request: GenerateRequest) -> GenerateOutput:
         """As LocalBackend, after the fault if one was asked for."""
         self._fail_at("generate")
         return super().generate(request)
+
+    def generate_many(self, requests: Sequence[GenerateRequest]) -> Iterator[GenerateOutput]:
+        """As LocalBackend, after the fault if one was asked for."""
+        self._fail_at("generate")
+        yield from super().generate_many(requests)
 
     def generate_ids(self, prompts: Sequence[Sequence[int]], n: int) -> tuple[GenerateOutput, ...]:
         """As LocalBackend, after the fault if one was asked for."""
@@ -224,16 +290,20 @@ class FakeBackend(LocalBackend):
         finite = not self._non_finite("generate")
         evaluated = tuple(map(len, prompts))
         pause = self._options.ttft_s
-        while True:
+        for written in count():
             if pause:
                 time.sleep(pause)
-            ids = tuple(self._pick(state) for state in states)
+            ids = tuple(self._pick(state, written) for state in states)
             yield Step(ids, time.perf_counter_ns(), finite, evaluated)
             evaluated, pause = (), self._options.itl_s
             for state, token in zip(states, ids, strict=True):
                 state.update(token.to_bytes(2, "little"))
 
-    def _pick(self, state: hashlib.blake2b) -> int:
+    def _pick(self, state: hashlib.blake2b, written: int) -> int:
+        """The likeliest token after ``written`` tokens of an answer."""
+        if self._options.mode == "abstain":
+            script = self.encode(_DONT_KNOW, special=False)
+            return script[written] if written < len(script) else _END
         return 0 if self._options.mode == "constant" else _weights(state).favourite
 
     def _hash(self, tokens: Ids) -> hashlib.blake2b:

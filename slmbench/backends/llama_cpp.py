@@ -18,6 +18,8 @@ from llama_cpp.llama_chat_format import Jinja2ChatFormatter
 from pydantic import Field
 
 from slmbench.backends import CAPABILITIES
+from slmbench.backends.decoding import Room
+from slmbench.backends.llama_generate import LlamaBatch
 from slmbench.backends.llama_packed import MAX_OUTPUTS, PackedScorer, Tally, log_softmax
 from slmbench.backends.llama_session import (
     Cell,
@@ -62,6 +64,9 @@ class LlamaCppOptions(Frozen):
     """Most tokens of one decode call."""
     max_sequences: int = Field(default=32, ge=1, le=64)
     """Most prompts of a batch."""
+    generate_batch: int = Field(default=16, ge=1, le=64)
+    """Most answers of a quality task that are written at a time (fewer than max_sequences);
+    1: each alone. Workloads that are timed take no notice of it."""
 
 
 _SEQUENCES = 64
@@ -82,7 +87,7 @@ class LlamaCppBackend(LocalBackend):
     def load(self, job: LoadJob) -> ModelInfo:
         """Load a GGUF file; BackendError: invalid (damaged), oom, unsupported (no GPU build)."""
         self._options = options = read_options(LlamaCppOptions, job.target)
-        self._scorer = self._verdict = None
+        self._scorer = self._verdict = self._batching = None
         self._budget, self._most = options.batch, _SEQUENCES - 1
         gpu = _gpu_number(job.target)
         _check_file(job.path)
@@ -225,10 +230,27 @@ class LlamaCppBackend(LocalBackend):
                              for at, cell in enumerate(wanted)])  # fmt: skip
         return TokenScore.of(tally.logprobs, tally.greedy)
 
-    def next_logprobs(self, ids: Sequence[int], first: int) -> LogprobMatrix:
-        """log p(. | ids[:i]) for i = first … len(ids) - 1, float32, all outputs."""
-        parts = [log_softmax(rows) for _, rows in self._alone(tuple(ids)[:-1], first - 1)]
-        return np.concatenate(parts)
+    def _logprob_parts(self, ids: Ids, first: int) -> Iterator[LogprobMatrix]:
+        """Float32 log-softmax after each token from number ``first - 1`` on, some at a time."""
+        return (log_softmax(rows) for _, rows in self._alone(ids[:-1], first - 1))
+
+    def _room(self) -> Room:
+        model, settings = self._model, self._session.settings
+        rows = min(self._options.generate_batch, settings.sequences - 1)  # one for a preamble
+        reason = ""
+        if model.stateful:
+            reason = "the model keeps a running state besides keys and values"
+        elif model.window:
+            reason = f"some layers have a sliding window of {model.window} tokens"
+        elif rows < 2:
+            reason = "asked for by the target's options"
+        return Room(1 if reason else rows, settings.context, reason)
+
+    def _open_batch(self) -> LlamaBatch:
+        return LlamaBatch(self._session)
+
+    def _is_full(self) -> bool:
+        return self._model.metadata("general.file_type") == "0"
 
     def _alone(self, fed: Ids, first: int) -> Iterator[tuple[list[int], Logits]]:
         """Logits after each token from number ``first`` on, from a cold cache."""

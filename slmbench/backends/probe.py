@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from slmbench.backends.protocol import Sharing
+from slmbench.backends.protocol import Batching, Sharing
 from slmbench.backends.units import TokenScore
 from slmbench.prefix_tree import Ids, Pack, Pair, grow
+from slmbench.requests import GenerateOutput, GenerateRequest
 
 FULL_TOLERANCE = 1e-3
 """Largest difference of a float32 sum [nats]: measurement.md, shared-prefix scoring."""
@@ -52,3 +53,39 @@ def agreement(
     return Sharing(
         False, f"packed and naive scores differ by {found:.2g} {what} (limit {tolerance:g})"
     )
+
+
+def probe_requests() -> list[GenerateRequest]:
+    """Answers to try batches with: prompts of different lengths, greedy."""
+    prompts = ("The capital of France is", "One, two, three,", "Long ago in a land far away, they")
+    return [GenerateRequest(prompt=prompt, max_tokens=6, logprobs=True) for prompt in prompts]
+
+
+def batch_agreement(
+    alone: Sequence[GenerateOutput], together: Sequence[GenerateOutput], *, rows: int, full: bool
+) -> Batching:
+    """Whether answers may be written in batches of ``rows``.
+
+    ``full`` (float32 weights): only if the probe's answers are the same. Else kernels round by
+    the shape of the batch and near-ties may turn, which is said; but tokens that both ways chose
+    must have the same log p within :data:`HALF_TOLERANCE` on average, or something is broken.
+    """
+    pairs = list(zip(alone, together, strict=True))
+    turned = sum(one.token_ids != other.token_ids for one, other in pairs)
+    what = f"{turned} of {len(pairs)} trial answers came out differently in a batch"
+    if full:
+        return Batching(1, what) if turned else Batching(rows)
+    apart = [gap for one, other in pairs for gap in _gaps(one, other)]
+    if turned and (not apart or math.fsum(apart) / len(apart) > HALF_TOLERANCE):
+        return Batching(1, f"{what}, beyond what rounding explains")
+    return Batching(rows, what if turned else "")
+
+
+def _gaps(one: GenerateOutput, other: GenerateOutput) -> Iterator[float]:
+    """|difference of log p| of each token before the answers part [nats]."""
+    told = zip(one.token_ids, other.token_ids, one.token_logprobs, other.token_logprobs,
+               strict=False)  # fmt: skip
+    for mine, theirs, left, right in told:
+        if mine != theirs:
+            return
+        yield abs(left - right)

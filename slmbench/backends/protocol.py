@@ -47,6 +47,16 @@ class Sharing:
 
 
 @dataclass(frozen=True, slots=True)
+class Batching:
+    """How many answers are written at a time."""
+
+    rows: int
+    """1: each alone."""
+    reason: str = ""
+    """Why alone, or what a batch changes, for people; empty: it changes nothing."""
+
+
+@dataclass(frozen=True, slots=True)
 class LoadJob:
     """What to load and how."""
 
@@ -109,7 +119,23 @@ class Backend(Protocol):
         """
 
     def generate(self, request: GenerateRequest) -> GenerateOutput:
-        """Greedy decoding until a stop sequence, an end token or max_tokens."""
+        """Decoding until a stop sequence, an end token or max_tokens, from a cold cache.
+
+        Greedy at temperature 0. Else drawn from the float32 softmax of logits / temperature
+        over all outputs; a draw depends on the distribution, the seed and the token's number.
+        """
+
+    def generate_many(self, requests: Sequence[GenerateRequest]) -> Iterator[GenerateOutput]:
+        """One output per request, in order, yielded as soon as known.
+
+        Callers pass all requests of a task, so that several are written at a time, and put
+        requests with the same prompt side by side, so that it is evaluated once. Rows of a
+        batch share their time stamps: for quality, never for latency. The next output must be
+        taken before the backend is asked for anything else.
+        """
+
+    def batching(self) -> Batching:
+        """How many answers ``generate_many`` writes at a time; decided when first asked."""
 
     def generate_ids(self, prompts: Sequence[Sequence[int]], n: int) -> tuple[GenerateOutput, ...]:
         """Exactly ``n`` tokens after each prompt (end tokens ignored), from a cold KV cache.

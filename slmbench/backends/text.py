@@ -9,12 +9,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from time import perf_counter_ns
+from typing import TYPE_CHECKING
 
-from slmbench.backends.protocol import BackendError, Sharing
+from slmbench.backends.decoding import Answer, Batch, Chosen, Room, Together, Words
+from slmbench.backends.details import token_details
+from slmbench.backends.probe import batch_agreement, probe_requests
+from slmbench.backends.protocol import BackendError, Batching, Sharing
 from slmbench.backends.score_cache import ScoreCache
 from slmbench.backends.units import Question, TokenScore, cut, windows
 from slmbench.prefix_tree import Ids, Pack, Pair, common, plan
@@ -28,7 +32,11 @@ from slmbench.requests import (
     LoglikelihoodRequest,
     Prompt,
     RollingRequest,
+    TokenDetail,
 )
+
+if TYPE_CHECKING:
+    from slmbench.backends.protocol import LogprobMatrix
 
 PROBE = "The capital of France is Paris."
 """Text whose first token ids go into ModelInfo: shows BOS and tokenizer differences."""
@@ -47,19 +55,6 @@ class Step:
     """First step only: prompt tokens that the engine evaluated, per sequence."""
 
 
-@dataclass(slots=True)
-class _Decoded:
-    """A sequence while it is being decoded."""
-
-    ids: list[int] = field(default_factory=list)
-    times: list[int] = field(default_factory=list)
-    evaluated: int = 0
-    finite: bool = True
-    stopped: bool = False
-    ended: bool = False
-    """The last id is an end token, which is not part of the text."""
-
-
 class LocalBackend(ABC):
     """A backend whose tokenizer runs in this process.
 
@@ -75,6 +70,7 @@ class LocalBackend(ABC):
     _most: int | None = None
     """Most pairs of a pack."""
     _cache: ScoreCache | None = None
+    _batching: Batching | None = None
 
     @abstractmethod
     def encode(self, text: str, *, special: bool) -> Ids:
@@ -120,18 +116,43 @@ class LocalBackend(ABC):
     def _steps(self, prompts: Sequence[Ids]) -> Generator[Step, None, None]:
         """Greedy decoding from a cold cache, end tokens ignored, until the caller stops."""
 
+    @abstractmethod
+    def _logprob_parts(self, ids: Ids, first: int) -> Iterator[LogprobMatrix]:
+        """The rows of :meth:`next_logprobs`, some at a time."""
+
+    @abstractmethod
+    def _room(self) -> Room:
+        """How many answers the engine can write at a time."""
+
+    @abstractmethod
+    def _open_batch(self) -> Batch:
+        """Sequences for as many answers as there is room for."""
+
+    def _is_full(self) -> bool:
+        """Whether weights and cache are float32, so that a batch must change nothing."""
+        return False
+
     def loglikelihood(
         self, requests: Sequence[LoglikelihoodRequest | RollingRequest], *, share: bool = True
     ) -> Iterator[LoglikelihoodOutput]:
         """One output per request, in order; what requests have in common is evaluated once."""
         questions = [self._question(request) for request in requests]
-        pairs = [p for question in questions if question.failure is None for p in question.pairs]
+        plain = [
+            question
+            for request, question in zip(requests, questions, strict=True)
+            if question.failure is None
+            and not (isinstance(request, RollingRequest) and request.details)
+        ]
+        pairs = [pair for question in plain for pair in question.pairs]
         known = self._cache.known(pairs) if self._cache is not None else {}
         new = [pair for pair in pairs if pair not in known]
         scores = self._scores(new, share=share and bool(new) and self.sharing().exact)
-        for question in questions:
+        for request, question in zip(requests, questions, strict=True):
             if question.failure is not None:
                 yield question.output(())
+                continue
+            if isinstance(request, RollingRequest) and request.details:
+                yield self._detailed(question)
                 continue
             found = [known[p] if p in known else next(scores) for p in question.pairs]
             yield question.output(found, cached=all(p in known for p in question.pairs))
@@ -157,35 +178,74 @@ class LocalBackend(ABC):
             yield from found
 
     def generate(self, request: GenerateRequest) -> GenerateOutput:
-        """Greedy decoding until a stop string, an end token or ``max_tokens``.
+        """Decoding until a stop string, an end token or ``max_tokens``; see :class:`Answer`."""
+        answer = self._answer(request)
+        if request.temperature > 0 or request.logprobs:
+            list(Together(self._open_batch(), [answer], Room(1, self._limit())).run())
+        elif not answer.done:
+            self._write(answer)
+        return answer.output()
 
-        A prompt that leaves no room fails as ``truncated_context``, and so does an answer that
-        the context window (not ``max_tokens``) cuts off; a blank answer is ``empty_output``.
-        """
+    def generate_many(self, requests: Sequence[GenerateRequest]) -> Iterator[GenerateOutput]:
+        """One output per request, in order, several written at a time where that is sound."""
+        if len(requests) < 2 or self.batching().rows < 2:
+            yield from map(self.generate, requests)
+            return
+        answers = [self._answer(request) for request in requests]
+        for answer in Together(self._open_batch(), answers, self._room()).run():
+            yield answer.output()
+
+    def batching(self) -> Batching:
+        """How many answers are written at a time; tried on a few prompts when first asked."""
+        if self._batching is None:
+            self._batching = self._try_batches()
+        return self._batching
+
+    def _try_batches(self) -> Batching:
+        room = self._room()
+        if room.rows < 2:
+            return Batching(1, room.reason)
+        requests = probe_requests()
+        alone = [self.generate(request) for request in requests]
+        answers = [self._answer(request) for request in requests]
+        few = Room(len(requests) - 1, room.cells)  # the last one takes a finished one's place
+        together = [a.output() for a in Together(self._open_batch(), answers, few).run()]
+        return batch_agreement(alone, together, rows=room.rows, full=self._is_full())
+
+    def _answer(self, request: GenerateRequest) -> Answer:
+        """Before its first token."""
         start = perf_counter_ns()
         prompt = self._prompt_ids(request.prompt)
         budget = min(request.max_tokens, self._limit() - len(prompt))
-        answer = _Decoded()
-        if budget > 0:
-            self._decode_until(answer, prompt, request.stop, budget)
-        text = self.decode(answer.ids[:-1] if answer.ended else answer.ids)
-        failure: Failure | None = None
-        if not answer.finite:
-            failure = "non_finite"
-        elif not answer.stopped and budget < request.max_tokens:
-            failure = "truncated_context"
-        elif not _cut(text, request.stop).strip():
-            failure = "empty_output"
-        return GenerateOutput(
-            text=_cut(text, request.stop),
-            token_ids=tuple(answer.ids),
-            prompt_tokens=len(prompt),
-            evaluated_tokens=answer.evaluated,
-            start_ns=start,
-            token_ns=tuple(answer.times),
-            finish="stop" if answer.stopped else "length",
-            failure=failure,
-        )
+        return Answer(request, prompt, budget, Words(self.decode, self._is_end), start)
+
+    def _write(self, answer: Answer) -> None:
+        """The plain way: greedy, alone."""
+        for step in self._steps((answer.prompt,)):
+            if step.evaluated:
+                answer.evaluated = step.evaluated[0]
+            answer.take(Chosen(step.ids[0], step.finite), step.at_ns)
+            if answer.done:
+                return
+
+    def next_logprobs(self, ids: Sequence[int], first: int) -> LogprobMatrix:
+        """log p(. | ids[:i]) for i = first … len(ids) - 1, float32, all outputs."""
+        import numpy as np
+
+        return np.concatenate(list(self._logprob_parts(tuple(ids), first)))
+
+    def _detailed(self, question: Question) -> LoglikelihoodOutput:
+        """A rolling request with every token's detail: never from the response cache."""
+        scores: list[TokenScore] = []
+        details: list[TokenDetail] = []
+        for pair in question.pairs:
+            parts = self._logprob_parts(pair.context + pair.continuation, len(pair.context))
+            found = token_details(parts, pair.continuation)
+            if found is None:
+                return question.output([TokenScore(None, greedy=False)])
+            scores.append(TokenScore.of([one.logprob for one in found], [False]))
+            details += found
+        return question.output(scores).model_copy(update={"details": tuple(details)})
 
     def generate_ids(self, prompts: Sequence[Sequence[int]], n: int) -> tuple[GenerateOutput, ...]:
         """Exactly ``n`` tokens after each prompt, from a cold cache; a batch shares its times."""
@@ -284,6 +344,12 @@ class LocalBackend(ABC):
     def _rolling(self, request: RollingRequest) -> Question:
         prefix = self._prefix()[0]
         plain = request.protocol == "rolling"
+        if request.details and not plain:
+            raise BackendError(
+                Status.INVALID,
+                f"details of every token are not kept for protocol {request.protocol!r}",
+                "use protocol: rolling, which scores every token once",
+            )
         ids = self.encode(request.text, special=False) if plain else self._encode_text(request.text)
         adds = not plain and self.encode("a", special=True)[:1] == (prefix,)
         if (request.window or 0) > self._limit():
@@ -292,23 +358,6 @@ class LocalBackend(ABC):
         if not found:
             return Question((), rolling=True, failure="empty_continuation")
         return Question(found, rolling=True)
-
-    def _decode_until(self, answer: _Decoded, prompt: Ids, stop: Sequence[str], n: int) -> None:
-        """Fill ``answer`` with at most ``n`` tokens."""
-        for step in islice(self._steps((prompt,)), n):
-            if step.evaluated:
-                answer.evaluated = step.evaluated[0]
-            answer.ids.append(step.ids[0])
-            answer.times.append(step.at_ns)
-            answer.finite = step.finite
-            answer.ended = step.finite and self._is_end(step.ids[0])
-            answer.stopped = answer.ended or (bool(stop) and self._hit(answer.ids, stop))
-            if answer.stopped or not answer.finite:
-                return
-
-    def _hit(self, ids: Sequence[int], stop: Sequence[str]) -> bool:
-        text = self.decode(ids)
-        return any(mark in text for mark in stop if mark)
 
     def _check_room(self, rows: Sequence[Ids], n: int) -> None:
         if n < 1 or not rows or not all(rows):
@@ -323,9 +372,3 @@ class LocalBackend(ABC):
                 f"{longest} tokens (prompt and output) exceed the context of {self._limit()}",
                 "raise the target's context or shorten the workload",
             )
-
-
-def _cut(text: str, stop: Sequence[str]) -> str:
-    """The text before the earliest stop string."""
-    ends = [at for mark in stop if mark and (at := text.find(mark)) >= 0]
-    return text[: min(ends)] if ends else text

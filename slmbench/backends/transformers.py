@@ -19,12 +19,14 @@ from pydantic import Field
 from transformers.cache_utils import DynamicCache
 
 from slmbench.backends import CAPABILITIES
+from slmbench.backends.decoding import Room
 from slmbench.backends.hf_folder import FolderSize, check_folder
 from slmbench.backends.options import read_options
 from slmbench.backends.probe import agreement, probe_packs
 from slmbench.backends.protocol import BackendError, Capabilities, LoadJob, Sharing
 from slmbench.backends.text import PROBE, LocalBackend, Step
 from slmbench.backends.transformers_attention import UnsupportedAttentionError
+from slmbench.backends.transformers_generate import TorchBatch
 from slmbench.backends.transformers_kernels import available
 from slmbench.backends.transformers_load import (
     context_train,
@@ -46,6 +48,8 @@ from slmbench.spec.base import Frozen
 if TYPE_CHECKING:
     from slmbench.backends.protocol import LogprobMatrix
 
+_CELLS = 8192
+"""Tokens of all answers that are written together, unless the context is longer."""
 _BLOCK = 128
 """Positions whose logits are computed at a time: bounds them to rows × 128 × vocabulary."""
 
@@ -61,6 +65,9 @@ class TransformersOptions(Frozen):
     """On a CPU, score with weights laid out for oneDNN where this build of PyTorch can: the same
     precision, up to 2.4 times as fast, a second copy of the weights in memory. Generation and
     the latency, memory and energy workloads always use the layers as they are."""
+    generate_batch: int = Field(default=16, ge=1, le=256)
+    """Most answers of a quality task that are written at a time; 1: each alone. Workloads that
+    are timed take no notice of it."""
 
 
 class TransformersBackend(LocalBackend):
@@ -98,7 +105,7 @@ class TransformersBackend(LocalBackend):
         self._budget = options.pack_tokens
         self._keeps_logits = "logits_to_keep" in inspect.signature(model.forward).parameters
         self._plain_cache = plain_cache(model)
-        self._scorer = self._verdict = None
+        self._scorer = self._verdict = self._batching = None
         return self._info(job, size, config)
 
     def encode(self, text: str, *, special: bool) -> Ids:
@@ -238,13 +245,27 @@ class TransformersBackend(LocalBackend):
                                 for p, g in _matched(parts, goals)])  # fmt: skip
         return TokenScore.of(logprobs.tolist(), greedy.tolist())
 
-    def next_logprobs(self, ids: Sequence[int], first: int) -> LogprobMatrix:
-        """log p(. | ids[:i]) for i = first … len(ids) - 1, float32, all outputs."""
-        fed = tuple(ids)[:-1]
-        with torch.inference_mode(), endings():
-            parts = [part.cpu() for part in self._positions(fed, first - 1)]
-        found: LogprobMatrix = torch.cat(parts).numpy()
-        return found
+    def _logprob_parts(self, ids: Ids, first: int) -> Iterator[LogprobMatrix]:
+        """Float32 log-softmax after each token from number ``first - 1`` on, some at a time."""
+        parts = self._positions(ids[:-1], first - 1)
+        while True:
+            with torch.inference_mode(), endings():
+                part = next(parts, None)
+            if part is None:
+                return
+            yield part.cpu().numpy()
+
+    def _room(self) -> Room:
+        rows, reason = self._options.generate_batch, ""
+        if not self._plain_cache:
+            reason = "a layer has a sliding window or a running state"
+        elif rows < 2:
+            reason = "asked for by the target's options"
+        return Room(1 if reason else rows, max(_CELLS, self._context), reason)
+
+    def _open_batch(self) -> TorchBatch:
+        config = self._require_model().config
+        return TorchBatch(self._logits, lambda: DynamicCache(config=config), self._device)
 
     def _positions(self, fed: Ids, first: int) -> Iterator[torch.Tensor]:
         """Float32 log-softmax after each token from number ``first`` on, some rows at a time."""

@@ -8,24 +8,85 @@ from pathlib import Path
 
 from slmbench.backends import Backend
 from slmbench.records import ModelInfo, Observation
-from slmbench.requests import GenerateRequest, Item, ItemOutput, Output
+from slmbench.requests import (
+    GenerateRequest,
+    Item,
+    ItemOutput,
+    LoglikelihoodRequest,
+    Output,
+    RollingRequest,
+)
 from slmbench.spec import RunSpec, TaskSpec
+
+_STRIDE = 64
+"""Items that are scored, then written to, where a task asks for both."""
 
 
 def answers(backend: Backend, items: Sequence[Item], *, share: bool) -> Iterator[ItemOutput]:
     """All answers to each item, in order, as soon as known.
 
-    Items that only need log-likelihoods are handed over together, so that a few-shot preamble
-    is evaluated once for all of them; ``share=False`` evaluates every request from scratch.
+    Items are handed over together, so that a few-shot preamble is evaluated once for all of them
+    and several answers are written at a time; ``share=False`` evaluates every request from
+    scratch, alone.
     """
-    if any(isinstance(r, GenerateRequest) for item in items for r in item.requests):
-        for item in items:
-            yield _answer(backend, item, share=share)
-        return
-    scored = [r for item in items for r in item.requests if not isinstance(r, GenerateRequest)]
-    outputs = backend.loglikelihood(scored, share=share)
+    kinds = {isinstance(r, GenerateRequest) for item in items for r in item.requests}
+    stride = _STRIDE if len(kinds) > 1 else max(1, len(items))
+    for first in range(0, len(items), stride):
+        yield from _answers(backend, items[first : first + stride], share=share)
+
+
+def _answers(backend: Backend, items: Sequence[Item], *, share: bool) -> Iterator[ItemOutput]:
+    """As :func:`answers`; what is scored is finished before the first word is written."""
+    scored, asked = _split(items)
+    likelihoods: Iterator[Output] = backend.loglikelihood(scored, share=share)
+    if scored and asked:
+        likelihoods = iter(list(likelihoods))
+    written = backend.generate_many(asked) if share else map(backend.generate, asked)
     for item in items:
-        yield ItemOutput(item_id=item.item_id, outputs=tuple(next(outputs) for _ in item.requests))
+        yield ItemOutput(
+            item_id=item.item_id,
+            outputs=tuple(
+                next(written) if isinstance(r, GenerateRequest) else next(likelihoods)
+                for r in item.requests
+            ),
+        )
+
+
+def _split(
+    items: Sequence[Item],
+) -> tuple[list[LoglikelihoodRequest | RollingRequest], list[GenerateRequest]]:
+    """What is scored and what is written, each in order."""
+    scored: list[LoglikelihoodRequest | RollingRequest] = []
+    asked: list[GenerateRequest] = []
+    for item in items:
+        for request in item.requests:
+            if isinstance(request, GenerateRequest):
+                asked.append(request)
+            else:
+                scored.append(request)
+    return scored, asked
+
+
+def batching_observation(
+    backend: Backend, items: Sequence[Item], *, share: bool
+) -> Observation | None:
+    """Why answers were written one by one, or what a batch changes; None: nothing to say."""
+    if len(_split(items)[1]) < 2:
+        return None
+    if not share:
+        rows, reason = 1, "asked for by scoring.shared_prefix: false"
+    else:
+        verdict = backend.batching()
+        rows, reason = verdict.rows, verdict.reason
+        if not reason:
+            return None
+    how = "one by one" if rows < 2 else f"up to {rows} at a time"
+    return Observation(
+        kind="batched_answers",
+        value=float(rows),
+        unit="",
+        message=f"answers were written {how}: {reason}",
+    )
 
 
 def sharing_observation(
@@ -54,15 +115,3 @@ def cache_file(folder: Path, model: ModelInfo, spec: RunSpec) -> Path:
     share = isinstance(spec.work, TaskSpec) and spec.work.shared_prefix
     what = (model.artefact_sha256, model.engine_version, spec.target.model_dump_json(), str(share))
     return folder / f"{hashlib.sha256(chr(0).join(what).encode()).hexdigest()[:32]}.sqlite"
-
-
-def _answer(backend: Backend, item: Item, *, share: bool) -> ItemOutput:
-    scored = [r for r in item.requests if not isinstance(r, GenerateRequest)]
-    likelihoods = list(backend.loglikelihood(scored, share=share)) if scored else []
-    outputs: list[Output] = []
-    for request in item.requests:
-        if isinstance(request, GenerateRequest):
-            outputs.append(backend.generate(request))
-        else:
-            outputs.append(likelihoods.pop(0))
-    return ItemOutput(item_id=item.item_id, outputs=tuple(outputs))

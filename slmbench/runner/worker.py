@@ -22,7 +22,12 @@ from slmbench.errors import SlmbenchError
 from slmbench.process import enter_child, limit_memory
 from slmbench.records import Measurement, ModelInfo, PhaseRecord, Provenance, Status
 from slmbench.requests import ItemSet
-from slmbench.runner.answering import answers, cache_file, sharing_observation
+from slmbench.runner.answering import (
+    answers,
+    batching_observation,
+    cache_file,
+    sharing_observation,
+)
 from slmbench.runner.environment import fingerprint
 from slmbench.runner.phases import Watch
 from slmbench.runner.protocol import (
@@ -160,8 +165,9 @@ def _answer_items(cell: CellJob, work: TaskSpec, model: LoadedModel, send: Send)
                 break
             for output in answers(backend, items[first : first + stride], share=share):
                 send(StepDone(output=output))
-        if (seen := sharing_observation(backend, items, share=share)) is not None:
-            phase.observe(seen)
+        for told in (sharing_observation, batching_observation):
+            if (seen := told(backend, items, share=share)) is not None:
+                phase.observe(seen)
     if cell.cache is not None:
         backend.remember(None)
     send(PhaseDone(phase=phase.finished()))

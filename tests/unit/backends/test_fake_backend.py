@@ -19,7 +19,7 @@ from slmbench.backends.fake import FakeBackend
 from slmbench.backends.protocol import BackendError, LoadJob
 from slmbench.prefix_tree import Pair
 from slmbench.records import Status
-from slmbench.requests import GenerateRequest, LoglikelihoodRequest
+from slmbench.requests import GenerateRequest, LoglikelihoodRequest, RollingRequest
 from slmbench.spec import Target
 
 CHILD = """
@@ -107,6 +107,58 @@ def test_nan_sentinel_and_nan_fault_are_not_scores() -> None:
     half = fake(fault="nan", fault_at="generate")
     assert next(half.loglikelihood([request])).failure is None
     assert half.generate(prompt).failure == "non_finite"
+
+
+def test_abstain_sentinel_says_so_whatever_is_asked_and_however() -> None:
+    backend = fake(mode="abstain")
+    requests = [
+        GenerateRequest(
+            prompt=f"Question {at}", max_tokens=40, temperature=t, seed=at, logprobs=True
+        )
+        for at in range(5)
+        for t in (0.0, 1.0)
+    ]
+    outputs = [*map(backend.generate, requests), *backend.generate_many(requests)]
+    assert {(o.text, o.finish, o.failure) for o in outputs} == {("I don't know.", "stop", None)}
+    assert {value for o in outputs for value in o.token_logprobs} == {0.0}
+    assert scores(backend, "Q:", CHOICES) == scores(fake(), "Q:", CHOICES)
+
+
+@pytest.mark.parametrize("order", [CHOICES, CHOICES[::-1]])
+def test_first_sentinel_prefers_what_is_asked_first_however_it_is_normalised(
+    order: Sequence[str],
+) -> None:
+    backend = fake(mode="first")
+    found = [scores(backend, context, order) for context in ("Q1:", "Q2:")]
+    assert found[0] == found[1] == sorted(found[0], reverse=True)
+    per_byte = [value / len(text) for value, text in zip(found[0], order, strict=True)]
+    assert per_byte.index(max(per_byte)) == 0
+    pairs = [LoglikelihoodRequest(context="", continuation=t) for t in ("a b", "c", "d", "e f")]
+    a, b, c, d = (o.logprob or 0.0 for o in backend.loglikelihood(pairs))
+    assert a > b
+    assert c > d, "also where items have a context in common"
+
+
+@pytest.mark.parametrize("order", [CHOICES, CHOICES[::-1]])
+def test_longest_sentinel_prefers_the_longest_however_it_is_normalised(
+    order: Sequence[str],
+) -> None:
+    found = scores(fake(mode="longest"), "Q:", order)
+    best = max(range(4), key=found.__getitem__)
+    per_byte = [value / len(text) for value, text in zip(found, order, strict=True)]
+    assert order[best] == " a darker colour"
+    assert per_byte.index(max(per_byte)) == best
+
+
+@pytest.mark.parametrize("mode", ["first", "longest"])
+def test_sentinels_score_texts_too_and_leave_failures_alone(mode: str) -> None:
+    texts = ("one text", "a longer text", "")
+    short, longer, empty = fake(mode=mode).loglikelihood([RollingRequest(text=t) for t in texts])
+    assert short.logprob is not None
+    assert longer.logprob is not None
+    assert (short.logprob > longer.logprob) == (mode == "first")
+    assert sum(w.logprob for w in longer.windows) == pytest.approx(longer.logprob)
+    assert (empty.logprob, empty.failure) == (None, "empty_continuation")
 
 
 def test_latency_is_the_one_asked_for() -> None:

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from slmbench.backends.protocol import BackendError, LoadJob, Sharing
+from slmbench.backends.decoding import Room
+from slmbench.backends.protocol import BackendError, Batching, LoadJob, Sharing
 from slmbench.backends.text import LocalBackend, Step
 from slmbench.backends.units import TokenScore
 from slmbench.prefix_tree import Ids, Pack, Pair
-from slmbench.records import ModelInfo
+from slmbench.records import ModelInfo, Status
 from slmbench.requests import (
     ChatMessage,
     GenerateRequest,
@@ -71,7 +72,13 @@ class Scripted(LocalBackend):
     def sharing(self) -> Sharing:
         return Sharing(self.exact)
 
-    def next_logprobs(self, ids: Sequence[int], first: int) -> Any:
+    def _logprob_parts(self, ids: Ids, first: int) -> Any:
+        raise NotImplementedError
+
+    def _room(self) -> Room:
+        return Room(1, self.limit, "it is a script")
+
+    def _open_batch(self) -> Any:
         raise NotImplementedError
 
     def _score_alone(self, pair: Pair) -> TokenScore:
@@ -250,6 +257,20 @@ def test_where_a_generation_ends(
     assert (output.text, output.finish, output.failure, len(output.token_ids)) == expected
     assert len(output.token_ns) == len(output.token_ids)
     assert output.evaluated_tokens == output.prompt_tokens == 3
+
+
+def test_a_model_without_batches_answers_one_by_one_and_says_why() -> None:
+    backend = Scripted(script="blue is")
+    asked = [GenerateRequest(prompt="the", max_tokens=n) for n in (3, 10)]
+    assert [o.text for o in backend.generate_many(asked)] == ["blu", "blue is"]
+    assert backend.batching() == Batching(1, "it is a script")
+
+
+def test_details_of_other_protocols_are_refused() -> None:
+    request = RollingRequest(text="abcde", protocol="gptq", window=3, details=True)
+    with pytest.raises(BackendError, match="details of every token") as caught:
+        list(Scripted().loglikelihood([request]))
+    assert caught.value.status is Status.INVALID
 
 
 def test_an_empty_prompt_is_the_prefix_token() -> None:
