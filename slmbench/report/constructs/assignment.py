@@ -1,4 +1,4 @@
-"""Which page a task belongs to: declared by its scorer, never by the name of its suite."""
+"""Which page a task belongs to: declared by its scorer or task, never by its suite's name."""
 
 from __future__ import annotations
 
@@ -70,14 +70,66 @@ ABOUT: Mapping[str, About] = {
 SCORERS: Mapping[str, str] = {
     "abstention": "hallucination",
     "context_faithful": "hallucination",
+    "inconsistent_context": "hallucination",
+    "self_consistency": "hallucination",
+    "short_answer": "hallucination",
+    "truthfulqa_mc2": "hallucination",
+    "unanswerable": "hallucination",
+    "unanswerable_score": "hallucination",
+    "bbq": "bias",
+    "coreference": "bias",
+    "crows_pairs": "bias",
+    "name_swap": "bias",
+    "open_ended": "bias",
+    "stereoset": "bias",
     "stereotype_pairs": "bias",
+    "swap_answers": "bias",
+    "canary_exposure": "privacy",
+    "canary_extraction": "privacy",
+    "membership": "privacy",
+    "pii_leak": "privacy",
     "exact_match": OTHER,
     "lm_eval": OTHER,
     "multiple_choice": OTHER,
     "perplexity": OTHER,
 }
-"""Scorer -> page. What is not named here goes by the part of the metrics table that its primary
-metric stands in, as does what is named ``other``: a general judge can serve a construct."""
+"""Scorer -> page. ``other`` are general judges: see :data:`TASKS`, and what is neither there nor
+here goes by the part of the metrics table that its primary metric stands in."""
+
+TASKS: Mapping[str, str] = {
+    "slm_truthfulqa_binary": "hallucination",
+    "slm_truthfulqa_mc1": "hallucination",
+    "truthfulqa_mc1": "hallucination",
+    "truthfulqa_mc2": "hallucination",
+}
+"""Tasks that a general judge serves: plain multiple choice about misconceptions."""
+
+SHOWN_FIRST: Mapping[str, tuple[str, ...]] = {
+    "short_answer": (
+        "hallucination_rate", "answer_coverage", "accuracy_given_attempted", "simpleqa_f",
+        "answer_auroc",
+    ),
+    "self_consistency": (
+        "greedy_correct", "answer_coverage", "semantic_entropy_auroc", "consistency_auroc",
+        "selfcheck_ngram_auroc",
+    ),
+    "multiple_choice": ("acc", "acc_norm"),
+    "crows_pairs": (
+        "stereotype_preference", "stereotype_distance", "crows_preference_equal_tokens",
+        "crows_preference_per_token",
+    ),
+    "stereoset": ("stereoset_ss", "stereoset_lms", "stereoset_icat"),
+    "canary_exposure": (
+        "canary_exposure", "canary_exposure_null", "canary_exposure_cap",
+    ),
+    "membership": (
+        "mia_loss_auroc", "mia_zlib_auroc", "mia_mink_auroc", "mia_minkpp_auroc",
+        "mia_blind_auroc", "nonmember_nll",
+    ),
+}  # fmt: skip
+"""Scorer -> metrics that stand right after the primary one: those that must be read together."""
+SHOWN_LAST = ("bias_direction",)
+"""Material of other numbers."""
 
 _TABLES: Mapping[str, tuple[Metric, ...]] = {
     "hallucination": HALLUCINATION,
@@ -88,13 +140,13 @@ _TABLES: Mapping[str, tuple[Metric, ...]] = {
 _BY_METRIC: Mapping[str, str] = {m.name: name for name, table in _TABLES.items() for m in table}
 
 
-def construct_of(scorer: str, primary: str) -> str:
+def construct_of(task: str, scorer: str, primary: str) -> str:
     """The page of a task, or ``other``; ``scorer`` is empty where the items are not known.
 
-    >>> construct_of("stereotype_pairs", "stereotype_preference"), construct_of("lm_eval", "acc")
+    >>> construct_of("x", "stereotype_pairs", "acc"), construct_of("x", "multiple_choice", "acc")
     ('bias', 'other')
     """
-    named = SCORERS.get(scorer, OTHER)
+    named = TASKS.get(task) or SCORERS.get(scorer, OTHER)
     return named if named != OTHER else _BY_METRIC.get(primary, OTHER)
 
 

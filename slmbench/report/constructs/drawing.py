@@ -9,21 +9,20 @@ from typing import Any
 from slmbench.analysis.statistics import Estimate
 from slmbench.report.calibration import COLOURS
 from slmbench.report.constructs.systems import Line, by_bits
-from slmbench.report.figures import GREY, Figure, blank_figure, escaped
+from slmbench.report.figures import ACCENT, GREY, LINE, Figure, blank_figure, escaped
 from slmbench.report.format import show, show_range
+from slmbench.report.labels import Spot, place
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
     """One number of a series."""
 
-    x: str | float
-    """Category, or a place on a linear axis."""
+    x: str
+    """Category."""
     y: Estimate
     told: str
     """First line of the hover text, not yet escaped."""
-    x_ends: tuple[float, float] | None = None
-    """Interval of x."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +41,6 @@ class Axes:
     y: str
     unit: str
     """Of y; fractions are shown in per cent."""
-    x_unit: str = ""
-    """Empty for categories."""
     level: float | None = None
     level_name: str = ""
     categories: tuple[str, ...] = ()
@@ -51,8 +48,6 @@ class Axes:
     joined: bool = False
     """Lines between the marks of a series."""
     from_zero: bool = True
-    named: bool = False
-    """The series' name stands beside its first mark instead of in a legend."""
 
 
 def categories(lines: Sequence[Line]) -> Mapping[object, str]:
@@ -96,27 +91,17 @@ def _lay_out(figure: Any, axes: Axes, series: int) -> None:
             "categoryarray": list(axes.categories),
             "range": [-0.5, len(axes.categories) - 0.5],
         }
-    elif axes.x_unit == "fraction":
-        x |= {"tickformat": ".0%"}
     y: dict[str, object] = {"title": {"text": escaped(axes.y)}}
     if axes.unit == "fraction":
         y |= {"tickformat": ".0%"}
     if axes.from_zero:
         y |= {"rangemode": "tozero"}
-    figure.update_layout(
-        xaxis=x, yaxis=y, showlegend=series > 1 and not axes.named, scattermode="group"
-    )
+    figure.update_layout(xaxis=x, yaxis=y, showlegend=series > 1, scattermode="group")
 
 
 def _add(figure: Any, series: Series, axes: Axes, colour: str) -> None:
     marks = series.marks
-    extra: dict[str, object] = {}
-    if any(m.x_ends is not None for m in marks):
-        extra["error_x"] = _bars([_x_estimate(m) for m in marks], colour)
     mode = "lines+markers" if axes.joined else "markers"
-    if axes.named:
-        extra |= {"text": [escaped(series.name)], "textposition": "top right", "cliponaxis": False}
-        mode += "+text"
     figure.add_scatter(
         x=[m.x for m in marks],
         y=[m.y.value for m in marks],
@@ -127,13 +112,7 @@ def _add(figure: Any, series: Series, axes: Axes, colour: str) -> None:
         name=escaped(series.name),
         hovertext=[_hover(series.name, m, axes.unit) for m in marks],
         hoverinfo="text",
-        **extra,
     )
-
-
-def _x_estimate(mark: Mark) -> Estimate:
-    low, high = mark.x_ends or (None, None)
-    return Estimate(float(mark.x), 1, low, high)
 
 
 def _bars(estimates: Sequence[Estimate], colour: str) -> dict[str, object]:
@@ -157,3 +136,82 @@ def _hover(name: str, mark: Mark, unit: str) -> str:
     told = f"{show(e.value, unit)}" + (f" (95 %: {interval})" if interval else "")
     lines = [f"<b>{escaped(mark.told)}</b>", escaped(name), escaped(f"{told}, n {e.n}")]
     return "<br>".join(dict.fromkeys(lines))
+
+
+@dataclass(frozen=True, slots=True)
+class Dot:
+    """One system in a plot of two numbers."""
+
+    name: str
+    told: str
+    x: Estimate
+    y: Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class Plane:
+    """The two axes of such a plot."""
+
+    x: str
+    y: str
+    x_unit: str
+    y_unit: str
+
+
+def scatter(
+    name: str, title: str, caption: str, dots: Sequence[Dot], plane: Plane
+) -> Figure | None:
+    """Two numbers of each system with both intervals; None where no system has both."""
+    known = [d for d in dots if d.x.value is not None and d.y.value is not None]
+    if not known:
+        return None
+    xs, ys = _span([d.x for d in known], plane.x_unit), _span([d.y for d in known], plane.y_unit)
+    spots = [
+        Spot(((d.x.value or 0.0) - xs[0]) / (xs[1] - xs[0]),
+             ((d.y.value or 0.0) - ys[0]) / (ys[1] - ys[0]), d.name)
+        for d in known
+    ]  # fmt: skip
+    figure = blank_figure()
+    figure.add_scatter(
+        x=[d.x.value for d in known],
+        y=[d.y.value for d in known],
+        error_x=_bars([d.x for d in known], LINE),
+        error_y=_bars([d.y for d in known], LINE),
+        mode="markers+text",
+        text=[escaped(d.name) for d in known],
+        textposition=list(place(spots)),
+        textfont={"size": 11},
+        marker={"size": 10, "color": ACCENT},
+        hovertext=[_both(d, plane) for d in known],
+        hoverinfo="text",
+        cliponaxis=False,
+        showlegend=False,
+    )
+    figure.update_layout(
+        xaxis=_axis(plane.x, plane.x_unit, xs), yaxis=_axis(plane.y, plane.y_unit, ys)
+    )
+    return Figure(name, title, caption, (), figure.to_plotly_json())
+
+
+def _span(estimates: Sequence[Estimate], unit: str) -> tuple[float, float]:
+    """From the lowest to the highest end with some air; shares stay near 0 to 1."""
+    ends = [v for e in estimates for v in (e.low, e.value, e.high) if v is not None]
+    low, high = min(ends), max(ends)
+    air = 0.08 * (high - low) or 0.05 * (abs(high) or 1.0)
+    if unit == "fraction":
+        return max(-0.02, low - air), min(1.02, high + air)
+    return low - air, high + air
+
+
+def _axis(title: str, unit: str, span: tuple[float, float]) -> dict[str, object]:
+    axis: dict[str, object] = {"title": {"text": escaped(title)}, "range": list(span)}
+    return axis | ({"tickformat": ".0%"} if unit == "fraction" else {})
+
+
+def _both(dot: Dot, plane: Plane) -> str:
+    lines = [f"<b>{escaped(dot.told)}</b>"]
+    for label, e, unit in ((plane.x, dot.x, plane.x_unit), (plane.y, dot.y, plane.y_unit)):
+        interval = show_range(e.value or 0.0, e.low, e.high, unit)
+        ends = f" (95 %: {interval})" if interval else ""
+        lines.append(escaped(f"{label}: {show(e.value, unit)}{ends}, n {e.n}"))
+    return "<br>".join(lines)

@@ -96,7 +96,7 @@ def _tasks(results: Results) -> Mapping[str, tuple[TaskRuns, ...]]:
         mine = found[key]
         scorer = mine.items.scorer if mine.items is not None else ""
         one = TaskRuns(*key, primary[key], scorer, mine.items, mine.runs)
-        tasks.setdefault(construct_of(scorer, one.primary), []).append(one)
+        tasks.setdefault(construct_of(one.task, scorer, one.primary), []).append(one)
     return {name: tuple(mine) for name, mine in tasks.items()}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from slmbench.report.cells import Cell
+from slmbench.report.constructs.entries import Number
 from slmbench.report.constructs.gathering import Material, TaskRuns
 from slmbench.report.figures import Figure
 
@@ -17,7 +17,7 @@ class SideRow:
     name: str
     below: tuple[str, ...]
     """Lines below the name."""
-    cells: tuple[Cell | None, ...]
+    cells: tuple[Number | None, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from slmbench.analysis import MetricRow
 from slmbench.metrics import METRICS
 from slmbench.report.cells import Cell, cell_of
-from slmbench.report.constructs.assignment import declares
+from slmbench.report.constructs.assignment import SHOWN_FIRST, SHOWN_LAST, declares
+from slmbench.report.constructs.entries import Number
 from slmbench.report.constructs.gathering import Material, TaskRuns
 from slmbench.report.constructs.groups import GroupTable, group_tables
 from slmbench.report.constructs.sentinels import Floor, floors
@@ -31,14 +32,6 @@ class Head:
     point: str
     """Chance level or ideal, below the title."""
     definition: str
-
-
-@dataclass(frozen=True, slots=True)
-class Number:
-    """A cell with what stands below its n."""
-
-    cell: Cell
-    extra: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,14 +98,20 @@ def task_part(material: Material, task: TaskRuns, construct: str) -> TaskPart:
 def _ordered(task: TaskRuns, construct: str, rows: Iterable[Mapping[str, MetricRow]]) -> list[str]:
     """The primary metric, then those of the construct, then general ones; as in the table."""
     places = {name: i for i, name in enumerate(METRICS)}
+    first = {name: i for i, name in enumerate((task.primary, *SHOWN_FIRST.get(task.scorer, ())))}
     found = {name for mine in rows for name in mine}
     found.add(task.primary)
-    return sorted(
-        found,
-        key=lambda m: (
-            m != task.primary, not declares(construct, m), places.get(m, len(places)), m
-        ),
-    )  # fmt: skip
+
+    def place(metric: str) -> tuple[int, bool, bool, int, str]:
+        return (
+            0 if metric == task.primary else 1 + first.get(metric, len(first)),
+            metric in SHOWN_LAST,
+            not declares(construct, metric),
+            places.get(metric, len(places)),
+            metric,
+        )
+
+    return sorted(found, key=place)
 
 
 def _head(name: str, rows: Iterable[Mapping[str, MetricRow]]) -> Head:
