@@ -31,8 +31,9 @@ from slmbench.spec import (
     WorkloadSpec,
 )
 from slmbench.spec.identity import recipe_digest, source_digest
-from slmbench.spec.suite import Size
+from slmbench.spec.suite import Perturbation, Size
 from slmbench.tasks.fidelity import FIDELITY, Pairing, text_digest
+from slmbench.tasks.perturbed import disturbed_definition
 from slmbench.tasks.workloads import WORKLOADS
 
 _TIMEOUT_S = 1800.0
@@ -189,7 +190,7 @@ def _paired(
     if isinstance(work, TaskSpec):
         assert isinstance(asked, SuiteTask)
         beside = [work.without_question()] if asked.choices_only else []
-        beside += [work.disturbed(how) for how in asked.perturb]
+        beside += [_disturbed(work, how) for how in asked.perturb]
         return (spec, *(spec.model_copy(update={"work": other}) for other in beside))
     if work.workload != FIDELITY:
         return (spec,)
@@ -197,6 +198,12 @@ def _paired(
         spec.model_copy(update={"work": work.model_copy(update={"reference": reference})})
         for reference in pairing.of(spec.variant, spec.target)
     )
+
+
+def _disturbed(work: TaskSpec, how: Perturbation) -> TaskSpec:
+    """The same items in disturbed words; its definition covers how they are disturbed."""
+    definition = disturbed_definition(work.definition, how)
+    return work.disturbed(how).model_copy(update={"definition": definition})
 
 
 def _obstacle(variant: Variant, target: Target, can: Capabilities) -> str:

@@ -163,7 +163,8 @@ class ChoicesOnly:
         runs: Iterable[StoredRun],
         judged: Callable[[StoredRun], Mapping[str, Judged] | None],
     ) -> None:
-        ordered = sorted(runs, key=lambda r: (r.record.status is Status.OK, r.record.run_id))
+        asked = [r for r in runs if isinstance(r.spec.work, TaskSpec) and r.spec.work.choices_only]
+        ordered = sorted(asked, key=lambda r: (r.record.status is Status.OK, r.record.run_id))
         self._runs = {question_of(run): run for run in ordered}
         self._judged = judged
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from slmbench.analysis.baselines import AgainstBaseline
 from slmbench.analysis.columns import Column, frame
+from slmbench.analysis.constructs.robustness import Robustness
 from slmbench.analysis.rows import MetricRow
 from slmbench.analysis.stability import joined
 from slmbench.metrics import METRICS
@@ -70,6 +71,40 @@ BASELINE_VALUES: Mapping[str, Callable[[AgainstBaseline], object]] = {
     "provenance": lambda r: r.baseline.provenance.value,
     "reason": lambda r: r.baseline.estimate.method if r.baseline.estimate.value is None else None,
 }
+
+ROBUSTNESS_VALUES: Mapping[str, Callable[[Robustness], object]] = {
+    "perturbation": lambda r: r.how,
+    "metric": lambda r: r.metric,
+    "n": lambda r: r.difference.n if r.difference else 0,
+    "excluded": lambda r: r.difference.excluded if r.difference else None,
+    "changed": lambda r: r.changed_share,
+    "plain": lambda r: r.plain.value,
+    "disturbed": lambda r: r.disturbed.value,
+    "disturbed_low": lambda r: r.disturbed.low,
+    "disturbed_high": lambda r: r.disturbed.high,
+    "drop": lambda r: r.drop.value,
+    "drop_low": lambda r: r.drop.low,
+    "drop_high": lambda r: r.drop.high,
+    "flip_rate": lambda r: r.flips.value,
+    "flip_rate_low": lambda r: r.flips.low,
+    "flip_rate_high": lambda r: r.flips.high,
+    "flips_down": lambda r: r.difference.flips_down if r.difference else None,
+    "flips_up": lambda r: r.difference.flips_up if r.difference else None,
+    "parent_drop": lambda r: r.against.drop if r.against else None,
+    "drop_delta": lambda r: r.against.difference.value if r.against else None,
+    "drop_delta_low": lambda r: r.against.difference.low if r.against else None,
+    "drop_delta_high": lambda r: r.against.difference.high if r.against else None,
+    "drop_delta_n": lambda r: r.against.difference.n if r.against else None,
+    "unit": lambda r: METRICS[r.metric].unit if r.metric in METRICS else None,
+    "plain_run_id": lambda r: r.plain_run.record.run_id if r.plain_run else None,
+    "parent_run_id": lambda r: _run_id(r.against.parent) if r.against else None,
+    "reason": lambda r: r.reason or None,
+    "parent_reason": lambda r: (r.against.reason or None) if r.against else None,
+}
+
+
+def _run_id(run: StoredRun | None) -> str | None:
+    return None if run is None else run.record.run_id
 
 
 def run_frame(

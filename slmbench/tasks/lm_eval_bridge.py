@@ -38,6 +38,7 @@ from slmbench.requests import (
 from slmbench.spec import TaskSpec
 from slmbench.tasks.choices_only import without_questions
 from slmbench.tasks.definitions import TaskDefinition, data_path, define
+from slmbench.tasks.perturbed import disturbed
 from slmbench.tasks.refusals import refuse, refuse_task, scorer_of
 from slmbench.tasks.sampling import distinct, document_digest, draw, item_ids, named
 from slmbench.tasks.texts import joined_item
@@ -122,7 +123,23 @@ def build_items(spec: TaskSpec, data: LocalData | None) -> ItemSet:
         population=len(docs),
         items=items,
     )
+    if spec.perturb is not None:
+        return disturbed(made, [docs[p] for p in chosen], _Rendering(task), spec)
     return without_questions(made) if spec.choices_only else made
+
+
+@dataclass(frozen=True, slots=True)
+class _Rendering:
+    """How lm-eval's task makes text of a document."""
+
+    task: Any
+
+    def prompt(self, doc: Doc) -> object:
+        return self.task.doc_to_text(doc)
+
+    def answers(self, doc: Doc) -> str:
+        choices = self.task.doc_to_choice(doc) if self.task.config.doc_to_choice else None
+        return repr((choices, self.task.doc_to_target(doc)))
 
 
 def configuration(definition: TaskDefinition) -> dict[str, Any]:
@@ -246,6 +263,7 @@ def _item(task: Any, doc: Doc, spec: TaskSpec, labels: _Labels) -> Item:
     requests = () if unasked else _requests(task, doc, spec, labels.item_id)
     if requests and isinstance(requests[0], GenerateRequest):
         requests = labels.definition.sampling.requests(requests[0], spec.seed, labels.item_id)
+    requests = labels.definition.text.asked(requests)
     choices = tuple(str(c) for c in task.doc_to_choice(doc)) if is_choice else ()
     return Item(
         item_id=labels.item_id,

@@ -182,3 +182,22 @@ def test_a_task_may_bring_its_baseline_along() -> None:
     assert alone == real.without_question()
     without = make_plan([suite()], models(), chosen, DEFINITIONS)
     assert not any(c.spec.is_baseline for c in without.cells)
+
+
+def test_a_task_may_be_asked_again_in_other_words() -> None:
+    asked = suite(tasks=[{"task": "toy", "primary": "acc", "choices_only": True,
+                          "perturb": ["typos", "option_order"]}])  # fmt: skip
+    chosen = Selection(variants=("base",), targets=("one",))
+    plan = make_plan([asked], models(), chosen, DEFINITIONS)
+    real, alone, *others = (c.spec for c in plan.cells[:4])
+    assert [c.work_name for c in others] == ["toy (typos)", "toy (option_order)"]
+    assert [c.is_baseline for c in (real, alone, *others)] == [False, True, True, True]
+    definitions = set()
+    for how, cell in zip(("typos", "option_order"), others, strict=True):
+        assert isinstance(real.work, TaskSpec)
+        assert isinstance(cell.work, TaskSpec)
+        assert (cell.work.perturb, cell.work.choices_only, cell.work.until) == (how, False, None)
+        plain = cell.work.model_copy(update={"perturb": None, "definition": real.work.definition})
+        assert plain == real.work
+        definitions.add(cell.work.definition)
+    assert len({*definitions, real.work.definition}) == 3
