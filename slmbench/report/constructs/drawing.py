@@ -44,7 +44,7 @@ class Axes:
     level: float | None = None
     level_name: str = ""
     categories: tuple[str, ...] = ()
-    """Their order."""
+    """All that may occur, in their order."""
     joined: bool = False
     """Lines between the marks of a series."""
     from_zero: bool = True
@@ -78,19 +78,19 @@ def draw(
             line={"color": GREY, "width": 1, "dash": "dash"},
             annotation={"text": escaped(axes.level_name), "font": {"size": 11, "color": GREY}},
         )
-    _lay_out(figure, axes, len(drawn))
+    marked = {m.x for s in drawn for m in s.marks}
+    _lay_out(figure, axes, [name for name in axes.categories if name in marked], len(drawn))
     return Figure(name, title, caption, (), figure.to_plotly_json())
 
 
-def _lay_out(figure: Any, axes: Axes, series: int) -> None:
-    x: dict[str, object] = {"title": {"text": escaped(axes.x)}}
-    if axes.categories:
-        x |= {
-            "type": "category",
-            "categoryorder": "array",
-            "categoryarray": list(axes.categories),
-            "range": [-0.5, len(axes.categories) - 0.5],
-        }
+def _lay_out(figure: Any, axes: Axes, used: Sequence[str], series: int) -> None:
+    x: dict[str, object] = {
+        "title": {"text": escaped(axes.x)},
+        "type": "category",
+        "categoryorder": "array",
+        "categoryarray": list(used),
+        "range": [-0.5, len(used) - 0.5],
+    }
     y: dict[str, object] = {"title": {"text": escaped(axes.y)}}
     if axes.unit == "fraction":
         y |= {"tickformat": ".0%"}

@@ -97,7 +97,7 @@ def _table(
     reach = max((abs(v - origin) for v in known), default=0.0) or 1.0
     rows = tuple(
         (name, tuple(_tinted(groups[name].get(head), title, (origin, reach)) for head in heads))
-        for name in sorted(groups, key=_natural)
+        for name in sorted(groups, key=natural)
     )
     return GroupTable(metric, title, declared.definition if declared else "", heads, rows, ideal)
 
@@ -110,7 +110,7 @@ def _tinted(row: MetricRow | None, title: str, span: tuple[float, float]) -> Tin
     return Tinted(cell_of(row, title), heat, value is None or value >= origin)
 
 
-def _natural(name: str) -> tuple[tuple[int, int, str], ...]:
-    """Numbers in names by size: 1, 4, 16."""
+def natural(name: str) -> tuple[tuple[int, int, str], ...]:
+    """Sorting key by which numbers in names stand by size: r1, r4, r16."""
     parts = [part for part in _NUMBER.split(name) if part]
     return tuple((0, int(p), "") if p.isdecimal() else (1, 0, p.casefold()) for p in parts)

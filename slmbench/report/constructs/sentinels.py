@@ -14,7 +14,7 @@ from slmbench.records import Provenance
 from slmbench.report.cells import Cell
 from slmbench.report.constructs.gathering import Material, TaskRuns
 
-SHARES = ("fraction", "score")
+TOLD = ("fraction", "score", "bits")
 """Units that a made-up log-likelihood says something about; its nats mean nothing."""
 
 
@@ -44,7 +44,7 @@ def _sentinel(one: Sentinel, metrics: Sequence[str]) -> Floor:
 def _of(one: Sentinel, metric: str) -> Cell | None:
     source = DISTANCE_OF.get(metric, metric)
     column, declared = one.judged.get(source), METRICS.get(metric)
-    if column is None or declared is None or column.weights or declared.unit not in SHARES:
+    if column is None or declared is None or column.weights or declared.unit not in TOLD:
         return None
     estimate = _mean(column, bounded=METRICS[source].unit == "fraction")
     if source != metric:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from slmbench.analysis.statistics import Estimate
+from slmbench.report.cells import Cell
 from slmbench.report.format import show
 from slmbench.report.leaderboard import LeaderboardRow, System
 from slmbench.report.trust import system_names
@@ -22,6 +24,8 @@ class Line:
     """Empty for a root."""
     bits: float | None
     """Effective bits per weight; None where no run loaded the model."""
+    accuracy: Estimate | None = None
+    """Mean over the accuracy tasks, as the leaderboard has it; None where there is none."""
 
     @property
     def bits_text(self) -> str:
@@ -44,6 +48,7 @@ def lines_of(rows: Sequence[LeaderboardRow]) -> tuple[Line, ...]:
             names[row.system],
             row.ref.parent or "",
             cell.value if (cell := row.cell("bits_per_weight")) is not None else None,
+            _accuracy(row.accuracy),
         )
         for row in rows
     ]
@@ -51,6 +56,12 @@ def lines_of(rows: Sequence[LeaderboardRow]) -> tuple[Line, ...]:
     return tuple(
         sorted(lines, key=lambda line: (order[line.system.variant], _falling(line), line.label))
     )
+
+
+def _accuracy(cell: Cell) -> Estimate | None:
+    if cell.value is None or cell.suspect:
+        return None
+    return Estimate(cell.value, cell.n, cell.low, cell.high, None, cell.detail)
 
 
 def _falling(line: Line) -> tuple[float, str]:

@@ -130,8 +130,12 @@ def _number(run: StoredRun, rows: Mapping[str, MetricRow], name: str) -> Number:
     title = METRICS[name].label if name in METRICS else name
     if row is None or (row.metric != name and run.record.status.value == "ok"):
         return Number(Cell(title, name, reason="this run has no such number"))
-    extra = (f"{row.n_failed} unscored",) if row.n_failed and row.metric == name else ()
-    return Number(cell_of(row, title, name), extra)
+    if row.metric != name:
+        return Number(cell_of(row, title, name))
+    extra = [f"{row.n_failed} unscored"] if row.n_failed else []
+    if row.estimate.value is not None and row.reason and not row.suspect:
+        extra.append(row.reason)  # what the number does not show, said by the analysis
+    return Number(cell_of(row, title, name), tuple(extra))
 
 
 def _facts(task: TaskRuns) -> tuple[str, ...]:
