@@ -15,7 +15,7 @@ from slmbench.tasks.scorers.exact_match import flexible as normalised
 Grade = Literal["correct", "incorrect", "not_attempted"]
 
 WITHHELD = frozenset({"unknown", "unsure", "not sure", "im not sure", "no idea", "no answer",
-                      "na", "not known", "not available", "cannot say"})  # fmt: skip
+                      "not known", "not available", "cannot say"})  # fmt: skip
 """Whole answers, normalised, that abstain beside the phrases of the scorer ``abstention``."""
 
 
@@ -85,7 +85,8 @@ def withholds(answer: str) -> bool:
     >>> withholds("I don't know."), withholds("Unknown"), withholds("The Unknown Soldier")
     (True, True, False)
     """
-    return abstains(answer) or normalised(answer) in WITHHELD
+    plain = answer.strip().lower().rstrip(".")
+    return abstains(answer) or plain == "n/a" or normalised(answer) in WITHHELD
 
 
 def says_something(text: str) -> bool:
@@ -109,6 +110,4 @@ def confidence(output: GenerateOutput) -> float | None:
     None where the log-probabilities were not kept.
     """
     kept = output.token_logprobs
-    if not kept or not all(map(math.isfinite, kept)):
-        return None
-    return math.exp(math.fsum(kept) / len(kept))
+    return math.exp(math.fsum(kept) / len(kept)) if kept else None
