@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -103,6 +104,9 @@ def dataset_of(name: str) -> DatasetRef | None:
     return define(name).dataset
 
 
+_OWN_FUNCTION = re.compile(r"^[^#\n]*!function +slmbench\.([\w.]+)\.\w+", re.MULTILINE)
+
+
 class _Loader(yaml.SafeLoader):
     """Safe loader that keeps ``!function x.y`` as the text ``x.y`` and runs nothing."""
 
@@ -117,12 +121,14 @@ _Loader.add_multi_constructor("!", _as_text)
 def definition_digest(name: str) -> str:
     """SHA-256 over all that defines a task on this machine, 64 hexadecimal digits.
 
-    Its YAML with includes, the Python files beside them, its own data file, lm-eval's version
-    and :data:`BRIDGE_VERSION`. Not the data sets of stock tasks: the item set has their digest.
+    Its YAML with includes, the Python files beside them, the modules of slmbench that they name as
+    a function, its own data file, lm-eval's version and :data:`BRIDGE_VERSION`. Not the data sets
+    of stock tasks: the item set has their digest.
     """
     task = define(name)
     yamls = [source.path for source in _sources(task.path)]
     files = {*yamls, *(script for path in yamls for script in path.parent.glob("*.py"))}
+    files |= {module for path in yamls for module in _own_modules(path)}
     if task.data_file is not None:
         files.add(data_path(task))
     try:
@@ -133,6 +139,13 @@ def definition_digest(name: str) -> str:
     for path in sorted(files, key=lambda p: (p.name, str(p))):
         total.update(f"{path.name}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
     return total.hexdigest()
+
+
+def _own_modules(path: Path) -> set[Path]:
+    """Files of this package that a task's YAML names as ``!function slmbench.module.function``."""
+    package = Path(__file__).parents[1]
+    named = _OWN_FUNCTION.findall(path.read_text("utf-8"))
+    return {(package / dotted.replace(".", "/")).with_suffix(".py") for dotted in named}
 
 
 def data_path(task: TaskDefinition) -> Path:

@@ -21,6 +21,7 @@ SCORERS: Registry[Scorer] = Registry(
         "abstention": "slmbench.tasks.scorers.abstention:score",
         "canary_exposure": "slmbench.tasks.scorers.canary_exposure:score",
         "canary_extraction": "slmbench.tasks.scorers.canary_extraction:score",
+        "bbq": "slmbench.tasks.scorers.bbq:score",
         "context_faithful": "slmbench.tasks.scorers.context_faithful:score",
         "coreference": "slmbench.tasks.scorers.coreference:score",
         "crows_pairs": "slmbench.tasks.scorers.crows_pairs:score",
