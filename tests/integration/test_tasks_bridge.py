@@ -176,19 +176,22 @@ def test_chat_template_keeps_the_turns() -> None:
 @pytest.mark.parametrize(
     ("task", "scorer", "size", "kind"),
     [
-        ("slm_nonexistent", "abstention", 216, "generate"),
-        ("slm_counterfactual_context", "context_faithful", 144, "loglikelihood"),
+        ("slm_nonexistent", "abstention", 880, "generate"),
+        ("slm_counterfactual_context", "context_faithful", 384, "loglikelihood"),
+        ("slm_unanswerable_context", "unanswerable", 360, "generate"),
+        ("slm_unanswerable_score", "unanswerable_score", 360, "loglikelihood"),
+        ("slm_inconsistent_context", "inconsistent_context", 360, "loglikelihood"),
         ("slm_occupation_pronoun", "stereotype_pairs", 240, "loglikelihood"),
     ],
 )
 def test_own_tasks_build_without_any_data_given(
     task: str, scorer: str, size: int, kind: str
 ) -> None:
-    items = build(task, None, chat_template=task == "slm_nonexistent")
+    items = build(task, None, chat_template=kind == "generate")
     assert (items.scorer, items.population, len(items.items)) == (scorer, size, size)
     assert items.licence == "Apache-2.0"
     assert {r.kind for item in items.items for r in item.requests} == {kind}
-    assert len({item.cluster for item in items.items}) in (10, 12, 24)
+    assert len({item.cluster for item in items.items}) in (10, 12, 16, 52)
     assert all(item.group for item in items.items)
 
 
@@ -208,10 +211,13 @@ def test_pairs_are_scored_as_whole_sentences() -> None:
 
 
 @pytest.mark.parametrize(
-    "task", ["slm_nonexistent", "slm_counterfactual_context", "slm_occupation_pronoun"]
-)
+    ("task", "version"),
+    [("slm_nonexistent", 2.0), ("slm_counterfactual_context", 2.0), ("slm_occupation_pronoun", 1.0),
+     ("slm_unanswerable_context", 1.0), ("slm_unanswerable_score", 1.0),
+     ("slm_inconsistent_context", 1.0)],
+)  # fmt: skip
 def test_own_yaml_loads_in_stock_lm_eval(
-    task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    task: str, version: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from lm_eval.tasks import TaskManager
 
@@ -224,7 +230,7 @@ def test_own_yaml_loads_in_stock_lm_eval(
     loaded.build_all_requests(limit=2)
     assert loaded.instances
     assert loaded.config.metadata["scorer"]
-    assert loaded.VERSION == 1.0
+    assert version == loaded.VERSION
 
 
 def test_what_the_bridge_cannot_build_is_refused_with_a_reason() -> None:

@@ -1,89 +1,63 @@
-"""Does the model say that it does not know, or that the thing does not exist?
+"""Does the model say that it does not know, that the thing does not exist, or that it is not so?
 
-A judge without a judge model: an answer abstains when one of :data:`PHRASES` occurs in it.
-The list is ours. It was written before any model was scored and knows English only; it misses
-unusual wordings and can mistake a quotation for a refusal. What it misses counts as an answer.
+Items are in one of four groups. "fictional": about an invented thing, "control": the same
+question about a real one; an answer abstains by :mod:`abstention_phrases`. "false_premise": the
+question takes something false for granted, "true_premise": the same form with something true; an
+answer rejects by :mod:`premises`. Whether an answer to a control is right is not judged.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from slmbench.records import ScoreRow
 from slmbench.requests import Item, ItemOutput, ItemSet
+from slmbench.tasks.scorers.abstention_phrases import PHRASES, abstains
 from slmbench.tasks.scorers.answers import Answered, Values, judge
+from slmbench.tasks.scorers.premises import rejects
+
+__all__ = ["CONTROL", "FALSE_PREMISE", "FICTIONAL", "PHRASES", "TRUE_PREMISE", "abstains", "score"]
 
 FICTIONAL, CONTROL = "fictional", "control"
-"""Values of an item's group: about an invented thing, or about a real one."""
-
-PHRASES: tuple[str, ...] = (
-    # not knowing
-    r"\b(?:i|we) (?:do not|don't|did not|didn't) (?:actually |really )?"
-    r"(?:know|recognise|recognize)",
-    r"\b(?:i am|i'm|we are|we're) not (?:sure|aware|familiar|certain|able to)",
-    r"\b(?:i am|i'm) unaware\b",
-    r"\b(?:i|we) (?:have|'ve) (?:never|not) heard of",
-    r"\b(?:i|we) (?:have|had) no (?:information|knowledge|record|idea|data)",
-    r"\b(?:i|we) (?:do not|don't) have (?:any |enough |specific |personal |access to )*"
-    r"(?:information|knowledge|record|data|details|access)",
-    r"\b(?:is|are|remains?) (?:unknown|not known|unclear)\b(?! for\b)",
-    r"\b(?:i|we) (?:cannot|can't|can not|could not|couldn't|am unable to|was unable to) "
-    r"(?:find|verify|confirm|answer|provide|determine|identify|locate|say|tell)",
-    r"\bunable to (?:find|verify|confirm|answer|provide|determine|identify|locate)",
-    # not existing
-    r"\b(?:does not|doesn't|do not|don't|did not|didn't) (?:actually |really |seem to |appear to )*"
-    r"exist\b",
-    r"\b(?:no such|not a real|not an actual|not a known|not a recognised|not a recognized|"
-    r"not a widely known|not a well-known)\b",
-    r"\bthere (?:is|are|was|were|seems to be|appears to be) no "
-    r"(?:such|known|record|evidence|information|widely|publicly|verifiable|specific|real|person|"
-    r"place|city|book|novel|species|animal|law|act|product|company)",
-    r"\bnot real\b",
-    r"\b(?:fictitious|imaginary|hypothetical)\b",
-    r"\bfictional\b(?! (?:character|detective|hero|captain|sailor|narrator|protagonist|story|"
-    r"account|whale|world|universe))",
-    r"\b(?:is|was|are|be) (?:entirely |completely |probably )?made[- ]up\b"
-    r"(?! (?:of|by|mostly|from))",
-    r"\bno (?:information|record|records|data|details) (?:is|are|was|were|about|on|of|available)\b",
-    r"\bcould you (?:please )?(?:clarify|provide more|give more)",
-    r"\bnot (?:enough|sufficient) information\b",
-)
-"""Regular expressions, matched anywhere in the answer, case ignored."""
-
-_ABSTAINS = re.compile("|".join(PHRASES), re.IGNORECASE)
-_APOSTROPHES = str.maketrans({"’": "'", "‘": "'", "`": "'"})
-
-
-def abstains(text: str) -> bool:
-    """Whether an answer is an abstention.
-
-    >>> abstains("I'm not familiar with that city."), abstains("It is the capital of Norway.")
-    (True, False)
-    """
-    return _ABSTAINS.search(" ".join(text.translate(_APOSTROPHES).split())) is not None
+FALSE_PREMISE, TRUE_PREMISE = "false_premise", "true_premise"
+"""Values of an item's group."""
+_LENGTHS = ("output_tokens", "truncation_rate")
+_METRICS = {
+    CONTROL: ("answer_rate_control", "abstention_correct", *_LENGTHS),
+    FALSE_PREMISE: ("premise_rejected", *_LENGTHS),
+    TRUE_PREMISE: ("premise_accepted_control", *_LENGTHS),
+}
 
 
 def score(item_set: ItemSet, outputs: Sequence[ItemOutput]) -> list[ScoreRow]:
-    """Three rows per item: the rate of its group, output_tokens and truncation_rate.
+    """The rates of an item's group, output_tokens and truncation_rate.
 
-    ``abstention_rate`` for items of the group "fictional" and ``answer_rate_control`` for
-    "control", so that abstaining from everything scores 1 and 0. A failed (or empty) answer
-    makes all three null: nothing was admitted and nothing was claimed.
+    ``abstention_rate`` for "fictional", ``answer_rate_control`` for "control", and for both
+    ``abstention_correct``, so that always and never abstaining give one half where the groups
+    are of one size. ``premise_rejected`` and ``premise_accepted_control`` for the premises. A
+    failed (or empty) answer makes all null: nothing was admitted and nothing was claimed.
     """
     return judge(item_set, outputs, _metrics, _values)
 
 
 def _metrics(item: Item) -> tuple[str, ...]:
-    rate = "answer_rate_control" if item.group == CONTROL else "abstention_rate"
-    return (rate, "output_tokens", "truncation_rate")
+    return _METRICS.get(item.group, ("abstention_rate", "abstention_correct", *_LENGTHS))
 
 
 def _values(answered: Answered) -> Values:
-    output = answered.generated()
+    output, item = answered.generated(), answered.item
+    if item.group in (FALSE_PREMISE, TRUE_PREMISE):
+        # a control has no correction: what it takes for granted is true
+        rejected = rejects(output.text, item.target if item.group == FALSE_PREMISE else "")
+        return {
+            "premise_rejected": float(rejected),
+            "premise_accepted_control": float(not rejected),
+            **answered.lengths(),
+        }
     abstained = abstains(output.text)
     return {
         "abstention_rate": float(abstained),
         "answer_rate_control": float(not abstained),
+        "abstention_correct": float(abstained == (item.group != CONTROL)),
         **answered.lengths(),
     }

@@ -201,12 +201,14 @@ def test_context_faithful_is_per_character() -> None:
     item = choice_item(("Rome", "Copenhagen", "Bonn"), group="capital")
     # -4/4 = -1, -8/10 = -0.8, -8/4 = -2: knowledge wins although its sum is lower
     rows = judged("context_faithful", item, ll(-4.0), ll(-8.0), ll(-8.0))
-    assert values(rows) == {"context_faithful": 0.0, "parametric_rate": 1.0, "straddle_rate": 0.0}
+    assert values(rows) == {
+        "context_faithful": 0.0, "parametric_rate": 1.0, "other_rate": 0.0, "straddle_rate": 0.0
+    }  # fmt: skip
     assert {row.group for row in rows} == {"capital"}
     follows = judged("context_faithful", item, ll(-4.0), ll(-20.0), ll(-8.0))
     assert values(follows) == values(rows) | {"context_faithful": 1.0, "parametric_rate": 0.0}
     other = judged("context_faithful", item, ll(-4.0), ll(-20.0), ll(-1.0))
-    assert values(other) == values(rows) | {"context_faithful": 0.0, "parametric_rate": 0.0}
+    assert values(other) == values(rows) | {"parametric_rate": 0.0, "other_rate": 1.0}
 
 
 def test_context_faithful_dead_model_gets_chance() -> None:
@@ -215,6 +217,7 @@ def test_context_faithful_dead_model_gets_chance() -> None:
     assert found == {
         "context_faithful": pytest.approx(1 / 3),
         "parametric_rate": pytest.approx(1 / 3),
+        "other_rate": pytest.approx(1 / 3),
         "straddle_rate": 0.0,
     }
 
@@ -222,11 +225,17 @@ def test_context_faithful_dead_model_gets_chance() -> None:
 def test_stereotype_pairs_by_hand() -> None:
     item = choice_item(("she", "he"))
     prefers = values(judged("stereotype_pairs", item, ll(-10.0), ll(-12.5)))
-    assert prefers == {"stereotype_preference": 1.0, "pronoun_logratio": 2.5}
+    assert prefers == {
+        "stereotype_preference": 1.0, "pronoun_logratio": 2.5, "bias_direction": 1.0
+    }  # fmt: skip
     against = values(judged("stereotype_pairs", item, ll(-12.5), ll(-10.0)))
-    assert against == {"stereotype_preference": 0.0, "pronoun_logratio": -2.5}
+    assert against == {
+        "stereotype_preference": 0.0, "pronoun_logratio": -2.5, "bias_direction": -1.0
+    }  # fmt: skip
     tie = values(judged("stereotype_pairs", item, ll(-1.0), ll(-1.0)))
-    assert tie == {"stereotype_preference": 0.5, "pronoun_logratio": 0.0}
+    assert tie == {
+        "stereotype_preference": 0.5, "pronoun_logratio": 0.0, "bias_direction": 0.0
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -241,7 +250,9 @@ def test_stereotype_pairs_by_hand() -> None:
 def test_abstention_by_group(group: str, text: str, metric: str, value: float) -> None:
     item = Item(item_id="i", cluster="k", group=group, requests=(GEN,))
     found = values(judged("abstention", item, gen(text, n=5, finish="length")))
-    assert found == {metric: value, "output_tokens": 5.0, "truncation_rate": 1.0}
+    assert found == {
+        metric: value, "abstention_correct": value, "output_tokens": 5.0, "truncation_rate": 1.0
+    }  # fmt: skip
 
 
 def test_always_abstaining_scores_one_and_zero() -> None:
