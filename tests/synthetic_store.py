@@ -112,6 +112,8 @@ def _quality(
     if primary in ("acc", "acc_norm"):
         scores["margin"] = [r * 2 - 1 + noise.random() for r in right]
         scores["gold_bpb"] = [1.6 - 0.4 * r + noise.random() for r in right]
+    if suite == "bias":
+        scores["bias_direction"] = [2 * r - 1 for r in right]
     shelf.task(
         _cell(system, b.task(name, primary), suite), items, scores, model=b.model(system.bits)
     )

@@ -26,6 +26,7 @@ TABLES = (
     columns.FIDELITY_COLUMNS,
     columns.BASELINE_COLUMNS,
     columns.ATTRIBUTION_COLUMNS,
+    columns.BIAS_FLIP_COLUMNS,
 )
 REQUIRED = {
     *("run_id", "digest", "variant", "parent", "stage", "technique", "backend", "device"),
@@ -94,6 +95,7 @@ def test_tables_have_the_declared_columns_and_types(tmp_path: Path) -> None:
         results.fidelity(),
         results.baselines(),
         results.attribution(),
+        results.bias_flips(),
     )
     for frame, table in zip(made, TABLES, strict=True):
         assert len(frame) > 0
