@@ -196,7 +196,7 @@ class FakeBackend(LocalBackend):
     def _room(self) -> Room:
         return Room(self._options.generate_batch, self._context * self._options.generate_batch)
 
-    def _open_batch(self) -> FakeBatch:
+    def _open_batch(self, *, many: bool) -> FakeBatch:
         pauses = self._options.ttft_s, self._options.itl_s
         return FakeBatch(self._hash, partial(self._row, place="generate"), pauses)
 

@@ -246,7 +246,7 @@ class LlamaCppBackend(LocalBackend):
             reason = "asked for by the target's options"
         return Room(1 if reason else rows, settings.context, reason)
 
-    def _open_batch(self) -> LlamaBatch:
+    def _open_batch(self, *, many: bool) -> LlamaBatch:
         return LlamaBatch(self._session)
 
     def _is_full(self) -> bool:

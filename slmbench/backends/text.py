@@ -125,8 +125,8 @@ class LocalBackend(ABC):
         """How many answers the engine can write at a time."""
 
     @abstractmethod
-    def _open_batch(self) -> Batch:
-        """Sequences for as many answers as there is room for."""
+    def _open_batch(self, *, many: bool) -> Batch:
+        """Sequences for as many answers as there is room for, or for a single one."""
 
     def _is_full(self) -> bool:
         """Whether weights and cache are float32, so that a batch must change nothing."""
@@ -181,7 +181,7 @@ class LocalBackend(ABC):
         """Decoding until a stop string, an end token or ``max_tokens``; see :class:`Answer`."""
         answer = self._answer(request)
         if request.temperature > 0 or request.logprobs:
-            list(Together(self._open_batch(), [answer], Room(1, self._limit())).run())
+            list(Together(self._open_batch(many=False), [answer], Room(1, self._limit())).run())
         elif not answer.done:
             self._write(answer)
         return answer.output()
@@ -192,7 +192,7 @@ class LocalBackend(ABC):
             yield from map(self.generate, requests)
             return
         answers = [self._answer(request) for request in requests]
-        for answer in Together(self._open_batch(), answers, self._room()).run():
+        for answer in Together(self._open_batch(many=True), answers, self._room()).run():
             yield answer.output()
 
     def batching(self) -> Batching:
@@ -209,7 +209,7 @@ class LocalBackend(ABC):
         alone = [self.generate(request) for request in requests]
         answers = [self._answer(request) for request in requests]
         few = Room(len(requests) - 1, room.cells)  # the last one takes a finished one's place
-        together = [a.output() for a in Together(self._open_batch(), answers, few).run()]
+        together = [a.output() for a in Together(self._open_batch(many=True), answers, few).run()]
         return batch_agreement(alone, together, rows=room.rows, full=self._is_full())
 
     def _answer(self, request: GenerateRequest) -> Answer:

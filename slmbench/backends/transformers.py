@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Generator, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -27,7 +28,7 @@ from slmbench.backends.protocol import BackendError, Capabilities, LoadJob, Shar
 from slmbench.backends.text import PROBE, LocalBackend, Step
 from slmbench.backends.transformers_attention import UnsupportedAttentionError
 from slmbench.backends.transformers_generate import TorchBatch
-from slmbench.backends.transformers_kernels import available
+from slmbench.backends.transformers_kernels import FastKernels, available
 from slmbench.backends.transformers_load import (
     context_train,
     device,
@@ -62,9 +63,10 @@ class TransformersOptions(Frozen):
     pack_tokens: int = Field(default=2048, ge=1)
     """New tokens that are evaluated in one pass when log-likelihoods are scored, about."""
     fast_kernels: bool = True
-    """On a CPU, score with weights laid out for oneDNN where this build of PyTorch can: the same
-    precision, up to 2.4 times as fast, a second copy of the weights in memory. Generation and
-    the latency, memory and energy workloads always use the layers as they are."""
+    """On a CPU, score and write batches of answers with weights laid out for oneDNN where this
+    build of PyTorch can: the same precision, up to 2.4 times as fast, a second copy of the weights
+    in memory. Answers written alone and the latency, memory and energy workloads always use the
+    layers as they are."""
     generate_batch: int = Field(default=16, ge=1, le=256)
     """Most answers of a quality task that are written at a time; 1: each alone. Workloads that
     are timed take no notice of it."""
@@ -85,6 +87,7 @@ class TransformersBackend(LocalBackend):
         self._keeps_logits = False
         self._plain_cache = False
         self._scorer: PackedScorer | None = None
+        self._kernels: FastKernels | None = None
         self._verdict: Sharing | None = None
 
     def load(self, job: LoadJob) -> ModelInfo:
@@ -105,7 +108,7 @@ class TransformersBackend(LocalBackend):
         self._budget = options.pack_tokens
         self._keeps_logits = "logits_to_keep" in inspect.signature(model.forward).parameters
         self._plain_cache = plain_cache(model)
-        self._scorer = self._verdict = self._batching = None
+        self._scorer = self._kernels = self._verdict = self._batching = None
         return self._info(job, size, config)
 
     def encode(self, text: str, *, special: bool) -> Ids:
@@ -128,7 +131,7 @@ class TransformersBackend(LocalBackend):
 
     def close(self) -> None:
         """Free the model; may be called again."""
-        self._model = self._tokenizer = self._scorer = None
+        self._model = self._tokenizer = self._scorer = self._kernels = None
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
 
@@ -202,9 +205,8 @@ class TransformersBackend(LocalBackend):
         model = self._require_model()
         if not self._plain_cache:
             return Sharing(False, "a layer has a sliding window or a running state")
-        fast = self._options.fast_kernels and self._device.type == "cpu" and available()
         self._scorer = PackedScorer(
-            model, self._device, attention=self._options.attention, fast_kernels=fast
+            model, self._device, attention=self._options.attention, kernels=self._fast()
         )
         packs = probe_packs(self._encode_text(PROBE), self._limit())
         pairs = [pair for pack in packs for pair in pack.pairs()]
@@ -263,9 +265,17 @@ class TransformersBackend(LocalBackend):
             reason = "asked for by the target's options"
         return Room(1 if reason else rows, max(_CELLS, self._context), reason)
 
-    def _open_batch(self) -> TorchBatch:
+    def _open_batch(self, *, many: bool) -> TorchBatch:
         config = self._require_model().config
-        return TorchBatch(self._logits, lambda: DynamicCache(config=config), self._device)
+        forward = self._fast_logits if many else self._logits
+        return TorchBatch(forward, lambda: DynamicCache(config=config), self._device)
+
+    def _fast(self) -> FastKernels | None:
+        """Stand-ins for the model's layers, where they are wanted and can be had."""
+        wanted = self._options.fast_kernels and self._device.type == "cpu" and available()
+        if wanted and self._kernels is None:
+            self._kernels = FastKernels(self._require_model())
+        return self._kernels
 
     def _positions(self, fed: Ids, first: int) -> Iterator[torch.Tensor]:
         """Float32 log-softmax after each token from number ``first`` on, some rows at a time."""
@@ -323,6 +333,12 @@ class TransformersBackend(LocalBackend):
         output = self._require_model()(input_ids=ids, past_key_values=cache, use_cache=use, **extra)
         logits: torch.Tensor = output.logits[:, -keep:]
         return logits
+
+    def _fast_logits(
+        self, ids: torch.Tensor, cache: DynamicCache | None, *, keep: int, **extra: Any
+    ) -> torch.Tensor:
+        with self._fast() or nullcontext():
+            return self._logits(ids, cache, keep=keep, **extra)
 
     def _tensor(self, rows: Sequence[Ids]) -> torch.Tensor:
         return torch.tensor(rows, dtype=torch.long, device=self._device)

@@ -28,10 +28,10 @@ class PackedScorer:
     """Scores packs with one model."""
 
     def __init__(
-        self, model: Any, device: torch.device, *, attention: str, fast_kernels: bool
+        self, model: Any, device: torch.device, *, attention: str, kernels: FastKernels | None
     ) -> None:
         self._model, self._device, self._attention = model, device, attention
-        self._kernels = FastKernels(model) if fast_kernels else None
+        self._kernels = kernels
         self._preamble: Ids = ()
         self._past: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
 

@@ -78,7 +78,7 @@ class Scripted(LocalBackend):
     def _room(self) -> Room:
         return Room(1, self.limit, "it is a script")
 
-    def _open_batch(self) -> Any:
+    def _open_batch(self, *, many: bool) -> Any:
         raise NotImplementedError
 
     def _score_alone(self, pair: Pair) -> TokenScore:
