@@ -33,6 +33,11 @@ def _choices(name: str, words: tuple[str, ...], group: str = "") -> Item:
     return Item(item_id=name, cluster=name, group=group, requests=asked, gold=1, choices=words)
 
 
+def _meaning(target: str, item: Item) -> Item:
+    """What the choices stand for."""
+    return item.model_copy(update={"target": target})
+
+
 def _question(name: str, group: str = "", target: str = "") -> Item:
     asked = GenerateRequest(prompt=f"{name}?", max_tokens=24)
     return Item(item_id=name, cluster=name, group=group, target=target, requests=(asked,))
@@ -57,6 +62,25 @@ SETS: dict[str, tuple[str, str, Callable[[str], Item]]] = {
         "stereotype_pairs", "stereotype_preference", lambda n: _choices(n, ("he ran", "she ran"))
     ),
     "slm_nonexistent": ("abstention", "abstention_rate", lambda n: _question(n, "fictional")),
+    "slm_unanswerable_context": (
+        "unanswerable", "squad2_f1", lambda n: _question(n, "answerable", "e")
+    ),
+    "slm_unanswerable_score": (
+        "unanswerable_score",
+        "decline_correct",
+        lambda n: _meaning("2", _choices(n, ("Rome", "Bonn", "none"), "answerable")),
+    ),
+    "slm_inconsistent_context": (
+        "inconsistent_context",
+        "conflict_correct",
+        lambda n: _meaning('["first", "second", "conflict"]',
+                           _choices(n, ("Rome", "Bonn", "both"), "conflicting")),
+    ),
+    "slm_truthfulqa_mc2": (
+        "truthfulqa_mc2",
+        "truthfulqa_mc2",
+        lambda n: _meaning("[0, 1, 1]", _choices(n, ("yes", "noo", "perhaps"))),
+    ),
     "coqa": ("exact_match", "exact_match", lambda n: _question(n, target="e")),
     "gsm8k": ("lm_eval", "exact_match", _gsm8k),
     "slm_text_boolq_rolling": (
@@ -174,7 +198,7 @@ def test_check_lists_what_differs_and_writes_nothing(scored: Scored, capsys: Cap
         "margin2: 1 rows are gone",
         "brier: 5 rows are new",
     ]
-    assert "7 runs scored as before, 1 differ, 0 could not be scored" in told.err
+    assert f"{len(SETS) - 1} runs scored as before, 1 differ, 0 could not be scored" in told.err
     assert scored.digests() == before
     assert main(["rescore", str(scored.results)]) == 0
     capsys.readouterr()
