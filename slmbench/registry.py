@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from importlib.metadata import entry_points
+from functools import lru_cache
+from importlib.metadata import EntryPoint, entry_points
 from typing import Generic, TypeVar
 
 from slmbench.errors import MissingEngineError, SlmbenchError, UnknownNameError
 
 T = TypeVar("T")
+
+
+@lru_cache
+def _added(group: str) -> tuple[EntryPoint, ...]:
+    """Entry points of a group; looked up once, since that reads every installed package."""
+    return tuple(entry_points(group=group))
 
 
 class Registry(Generic[T]):
@@ -32,7 +39,7 @@ class Registry(Generic[T]):
     def targets(self) -> dict[str, str]:
         """Name to ``module:attribute``, built-ins and entry points; a duplicate is an error."""
         table = dict(self._builtin)
-        for entry in entry_points(group=self.group):
+        for entry in _added(self.group):
             if table.get(entry.name, entry.value) != entry.value:
                 raise SlmbenchError(
                     f"{self.kind} {entry.name!r} is declared twice: "

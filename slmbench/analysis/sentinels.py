@@ -58,6 +58,8 @@ def sentinels(items: ItemSet) -> tuple[Sentinel, ...]:
     """
     kinds = {type(request) for item in items.items for request in item.requests}
     if kinds == {LoglikelihoodRequest}:
+        if any(len(item.requests) < 2 for item in items.items):
+            return ()  # nothing to choose between
         names = [n for n in _CHOOSING if n != FIRST or _listed(items)]
         return tuple(s for name in names if (s := _judged(name, items, _chosen)) is not None)
     if kinds == {GenerateRequest}:

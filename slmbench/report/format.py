@@ -22,7 +22,8 @@ class Scale:
         """The scaled number without its unit."""
         scaled = value / self.divisor
         if self.decimals is not None:
-            return f"{scaled:.{self.decimals}f}".replace("-", "−")
+            text = f"{scaled:.{self.decimals}f}"
+            return (text.lstrip("-") if float(text) == 0 else text).replace("-", "−")
         return _three_digits(scaled)
 
 
@@ -34,6 +35,7 @@ _LADDERS: dict[str, tuple[Scale, ...]] = {
     "count": (Scale(1e9, "G"), Scale(1e6, "M"), Scale(1, "", 0)),
     "gCO2e": (Scale(1, "g CO₂e"), Scale(1e-3, "mg CO₂e")),
     "fraction": (Scale(1e-2, "%", 1),),
+    "pp": (Scale(1, "pp", 1),),
     "bits": (Scale(1, "bits", 2),),
     "score": (Scale(1, ""),),
     "perplexity": (Scale(1, ""),),

@@ -18,7 +18,7 @@ from slmbench.report.deltas import DeltaTable, base_table, delta_table
 from slmbench.report.fidelity import FidelityPart, fidelity_part
 from slmbench.report.figures import Figure, bits_figure, estimate_figure, pareto_figure
 from slmbench.report.format import show
-from slmbench.report.leaderboard import LeaderboardRow, System, leaderboard_rows
+from slmbench.report.leaderboard import ACCURACY, LeaderboardRow, System, leaderboard_rows
 from slmbench.report.lineage import BOX_HEIGHT, BOX_WIDTH, Lineage, lineage
 from slmbench.report.rendering import GENERATOR, Link, render_template
 from slmbench.report.sections import (
@@ -36,6 +36,8 @@ from slmbench.store import replace_file
 from slmbench.store.gates import GateRecord, read_gates
 
 PARETO_COSTS = ("tpot", "peak_memory", "energy_per_token")
+MOST_OTHERS = 6
+"""Columns of tasks other than accuracy in the leaderboard; more of them stand on their pages."""
 ESTIMATE = "energy_estimate_per_token"
 
 
@@ -113,7 +115,19 @@ class Page:
         columns = zip(*(_part(r, part) for r in self.rows), strict=True)
         keep = [any(c.value is not None or c.failed for c in column) for column in columns]
         cells = zip(_part(row, part), keep, strict=True)
-        return tuple(c for c, wanted in cells if wanted and c.metric != "tpot")
+        found = tuple(c for c, wanted in cells if wanted and c.metric != "tpot")
+        if self.elsewhere and part == "tasks":
+            return tuple(c for c in found if c.metric in ACCURACY)
+        return found
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether tasks other than accuracy are too many for a column each.
+
+        Their own pages show them then.
+        """
+        others = [c for c in (self.rows[0].tasks if self.rows else ()) if c.metric not in ACCURACY]
+        return len(others) > MOST_OTHERS
 
     @property
     def figures(self) -> tuple[Figure, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -105,13 +104,26 @@ def trust(results: Results, rows: Sequence[LeaderboardRow]) -> Trust:
 
 
 def system_names(rows: Sequence[LeaderboardRow]) -> Mapping[System, str]:
-    """Short names of the systems; those that share one are told apart by their target."""
-    short = short_names([row.label for row in rows])
-    times = Counter(short)
+    """Short names of the systems; those that share one are told apart by what differs."""
+    alike: dict[str, list[System]] = {}
+    for row, name in zip(rows, short_names([row.label for row in rows]), strict=True):
+        alike.setdefault(name, []).append(row.system)
     return {
-        row.system: f"{name} · {row.system.target}" if times[name] > 1 else name
-        for row, name in zip(rows, short, strict=True)
+        system: " · ".join([name, *_differing(system, twins)])
+        for name, twins in alike.items()
+        for system in twins
     }
+
+
+def _differing(system: System, twins: Sequence[System]) -> list[str]:
+    """The parts of a system that not all its namesakes share."""
+    parts = (
+        (system.target, {t.target for t in twins}),
+        (system.size, {t.size for t in twins}),
+        (f"machine {system.machine[:6]}", {t.machine for t in twins}),
+        (system.digest[:6], {t.digest for t in twins}),
+    )
+    return [part for part, values in parts if len(values) > 1]
 
 
 def suspects(rows: Sequence[MetricRow]) -> tuple[Suspect, ...]:

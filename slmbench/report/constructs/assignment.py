@@ -122,12 +122,15 @@ SHOWN_FIRST: Mapping[str, tuple[str, ...]] = {
     "canary_exposure": (
         "canary_exposure", "canary_exposure_null", "canary_exposure_cap",
     ),
+    "canary_extraction": (
+        "extracted_greedy", "extractable_n100_p50", "canary_logprob",
+    ),
     "membership": (
         "mia_loss_auroc", "mia_zlib_auroc", "mia_mink_auroc", "mia_minkpp_auroc",
         "mia_blind_auroc", "nonmember_nll",
     ),
 }  # fmt: skip
-"""Scorer -> metrics that stand right after the primary one: those that must be read together."""
+"""Scorer -> metrics that stand beside the primary one: those that must be read together."""
 SHOWN_LAST = ("bias_direction",)
 """Material of other numbers."""
 

@@ -56,16 +56,14 @@ def build(material: Material, tasks: Sequence[TaskRuns]) -> Special:
 
 
 def _all(material: Material, ordered: Sequence[tuple[_Key, _Rows]]) -> SideTable:
-    rows = [
-        SideRow(
-            f"{line.short} on {key[1]}",
-            (line.made_from, line.bits_text, _floor(one)),
-            _numbers(one),
-        )
-        for key, mine in ordered
-        for line in material.lines
-        if (one := mine.get((line.system, ""))) is not None
-    ]
+    rows = []
+    for key, mine in ordered:
+        rows.append(SideRow(key[1]))
+        rows += [
+            SideRow(line.label, (line.made_from, line.bits_text, _floor(one)), _numbers(one))
+            for line in material.lines
+            if (one := mine.get((line.system, ""))) is not None
+        ]
     return SideTable(
         "flips",
         "Bias flips against the parent",
@@ -74,7 +72,7 @@ def _all(material: Material, ordered: Sequence[tuple[_Key, _Rows]]) -> SideTable
         "move in both directions. A flip is no damage in itself, and a model also flips against "
         "itself: where that floor was measured (slmbench doctor --gates) it stands beside. "
         "Intervals over templates or terms.",
-        "Variant and probe",
+        "Variant",
         COLUMNS,
         tuple(rows),
     )

@@ -53,7 +53,7 @@ class Axes:
 def categories(lines: Sequence[Line]) -> Mapping[object, str]:
     """A category per system whose bits are known, the most compressed first."""
     return {
-        line.system: f"{escaped(line.short)}<br>{show(line.bits, 'bits')}"
+        line.system: f"{escaped(line.short).replace(' · ', '<br>')}<br>{show(line.bits, 'bits')}"
         for line in by_bits(lines)
     }
 
@@ -79,7 +79,7 @@ def draw(
             annotation={"text": escaped(axes.level_name), "font": {"size": 11, "color": GREY}},
         )
     marked = {m.x for s in drawn for m in s.marks}
-    _lay_out(figure, axes, [name for name in axes.categories if name in marked], len(drawn))
+    _lay_out(figure, axes, [n for n in dict.fromkeys(axes.categories) if n in marked], len(drawn))
     return Figure(name, title, caption, (), figure.to_plotly_json())
 
 
@@ -90,6 +90,9 @@ def _lay_out(figure: Any, axes: Axes, used: Sequence[str], series: int) -> None:
         "categoryorder": "array",
         "categoryarray": list(used),
         "range": [-0.5, len(used) - 0.5],
+        "tickangle": 0,
+        "tickfont": {"size": 10},
+        "automargin": True,
     }
     y: dict[str, object] = {"title": {"text": escaped(axes.y)}}
     if axes.unit == "fraction":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from slmbench.metrics import METRICS
+from slmbench.report.cells import arrow
 from slmbench.report.constructs.drawing import Axes, Mark, Series, categories, draw
 from slmbench.report.constructs.gathering import Material, TaskRuns
 from slmbench.report.figures import Figure
@@ -18,10 +19,10 @@ def level_figure(material: Material, tasks: Sequence[TaskRuns], construct: str) 
     places = categories(material.lines)
     if len(places) < 2:
         return None
-    series = [Series(f"{t.task}: {METRICS[t.primary].label}", _marks(material, t)) for t in shares]
+    series = [Series(f"{t.task} {arrow(t.primary)}", _marks(material, t)) for t in shares]
     caption = (
         "Every task for itself, with 95 % intervals over clusters of items: the tasks measure "
-        "different things and are not to be added up."
+        "different things and are not to be added up. ↑ higher is better, ↓ lower is better."
     )
     axes = Axes(BITS, "primary metric of each task", "fraction",
                 categories=tuple(places.values()), joined=True)  # fmt: skip
@@ -35,6 +36,6 @@ def _marks(material: Material, task: TaskRuns) -> tuple[Mark, ...]:
         run = task.runs.get(line.system)
         row = None if run is None else material.rows.get(run.folder, {}).get(task.primary)
         if row is not None and not row.suspect and line.system in places:
-            told = f"{line.label} · {line.system.target}"
+            told = f"{line.label} · {line.system.target}: {METRICS[task.primary].label}"
             found.append((line.bits or 0.0, Mark(places[line.system], row.estimate, told)))
     return tuple(mark for _, mark in sorted(found, key=lambda f: f[0]))

@@ -68,7 +68,8 @@ def _page(material: Material, about: About, title: str) -> ConstructPage | None:
     if not tasks and special.empty:
         return None
     runs = [run for task in tasks for run in task.runs.values()]
-    suites = [*dict.fromkeys(task.suite for task in tasks), *special.suites]
+    every = [*runs, *special.runs]
+    suites = dict.fromkeys([*(task.suite for task in tasks), *(r.spec.suite for r in every)])
     kept = {suite.name: suite for suite in material.results.suites}
     rows = [row for run in runs for row in material.rows.get(run.folder, {}).values()]
     grouped = [row for run in runs for row in material.groups.get(run.folder, ())]
@@ -79,12 +80,12 @@ def _page(material: Material, about: About, title: str) -> ConstructPage | None:
         report_title=title,
         about=about,
         source=material.results.root.name,
-        suites=tuple(kept[name] for name in dict.fromkeys(suites) if name in kept),
-        unnamed_suites=tuple(name for name in dict.fromkeys(suites) if name not in kept),
+        suites=tuple(kept[name] for name in suites if name in kept),
+        unnamed_suites=tuple(name for name in suites if name not in kept),
         tasks=tuple(task_part(material, task, about.name) for task in tasks),
         special=special,
         suspects=suspects(rows),
         flags=tuple(MEANINGS[flag] for flag in sorted(seen)),
-        sizes=tuple(sorted({run.spec.size for run in runs})),
-        runs=len(runs) + special.runs,
+        sizes=tuple(sorted({run.spec.size for run in every})),
+        runs=len(every),
     )

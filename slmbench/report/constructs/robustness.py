@@ -53,8 +53,7 @@ def build(material: Material, tasks: Sequence[TaskRuns]) -> Special:
         tuple(f for f in figures if f is not None),
         tuple(tables),
         (f"{left} further tasks have tables only.",) if left > 0 else (),
-        tuple(dict.fromkeys(one.run.spec.suite for one in found)),
-        len(found),
+        tuple(one.run for one in found),
     )
 
 

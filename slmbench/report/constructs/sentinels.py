@@ -32,8 +32,10 @@ def floors(material: Material, task: TaskRuns, metrics: Sequence[str]) -> tuple[
     """Those that have at least one of the numbers, sentinels first."""
     if task.items is None:
         return ()
-    found = [_sentinel(one, metrics) for one in sentinels(task.items)]
-    found += _shortcuts(material, task, metrics)
+    shortcuts = tuple(_shortcuts(material, task, metrics))
+    known = {floor.name for floor in shortcuts}
+    found = [_sentinel(one, metrics) for one in sentinels(task.items) if one.name not in known]
+    found += shortcuts
     return tuple(floor for floor in found if any(cell is not None for cell in floor.cells))
 
 

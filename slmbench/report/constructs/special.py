@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from slmbench.report.constructs.entries import Number
 from slmbench.report.constructs.gathering import Material, TaskRuns
 from slmbench.report.figures import Figure
+from slmbench.store import StoredRun
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,9 +16,10 @@ class SideRow:
     """One row of a special table."""
 
     name: str
-    below: tuple[str, ...]
+    below: tuple[str, ...] = ()
     """Lines below the name."""
-    cells: tuple[Number | None, ...]
+    cells: tuple[Number | None, ...] = ()
+    """One per head; none at all: a heading for the rows below it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +46,8 @@ class Special:
     tables: tuple[SideTable, ...] = ()
     notes: tuple[str, ...] = ()
     """What is missing, and why."""
-    suites: tuple[str, ...] = ()
-    """Suites that only these parts come from."""
-    runs: int = 0
-    """Runs that only these parts come from."""
+    runs: tuple[StoredRun, ...] = ()
+    """Those that only these parts come from."""
 
     @property
     def empty(self) -> bool:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from slmbench.analysis import MetricRow
 from slmbench.metrics import METRICS
@@ -20,7 +20,10 @@ from slmbench.spec import TaskSpec
 from slmbench.store import StoredRun
 
 IN_SIGHT = 6
-"""Metrics in a task's first table; the others stand in a second one that can be opened."""
+"""Metrics in a task's first table where none are declared for its scorer; the others stand in a
+second one that can be opened."""
+QUALIFIED = "mia_"
+"""Metrics whose reason stands beside a value: it says what the value does not show."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +77,14 @@ def task_part(material: Material, task: TaskRuns, construct: str) -> TaskPart:
     lines = material.lines_with(task)
     rows = {line.system: material.rows.get(task.runs[line.system].folder, {}) for line in lines}
     names = _ordered(task, construct, rows.values())
-    seen, further = names[:IN_SIGHT], names[IN_SIGHT:]
+    in_sight = _in_sight(task, names)
+    seen, further = names[:in_sight], names[in_sight:]
     made = []
     for line in lines:
         run = task.runs[line.system]
         numbers = [_number(run, rows[line.system], name) for name in names]
         delta = delta_cell(material.deltas.get(run.folder))
-        made.append(TaskRow(line, tuple(numbers[:IN_SIGHT]), delta, tuple(numbers[IN_SIGHT:])))
+        made.append(TaskRow(line, tuple(numbers[:in_sight]), delta, tuple(numbers[in_sight:])))
     return TaskPart(
         f"{task.suite}-{task.task}",
         task.suite,
@@ -114,6 +118,11 @@ def _ordered(task: TaskRuns, construct: str, rows: Iterable[Mapping[str, MetricR
     return sorted(found, key=place)
 
 
+def _in_sight(task: TaskRuns, names: Sequence[str]) -> int:
+    declared = {task.primary, *SHOWN_FIRST.get(task.scorer, ())}
+    return len(declared.intersection(names)) if len(declared) > 1 else IN_SIGHT
+
+
 def _head(name: str, rows: Iterable[Mapping[str, MetricRow]]) -> Head:
     declared = METRICS.get(name)
     if declared is None:
@@ -133,8 +142,9 @@ def _number(run: StoredRun, rows: Mapping[str, MetricRow], name: str) -> Number:
     if row.metric != name:
         return Number(cell_of(row, title, name))
     extra = [f"{row.n_failed} unscored"] if row.n_failed else []
-    if row.estimate.value is not None and row.reason and not row.suspect:
-        extra.append(row.reason)  # what the number does not show, said by the analysis
+    if row.estimate.value is not None and not row.suspect:
+        extra += [row.reason] if row.reason and name.startswith(QUALIFIED) else []
+        row = replace(row, reason="")
     return Number(cell_of(row, title, name), tuple(extra))
 
 

@@ -13,7 +13,7 @@
     ["xaxis", "yaxis"].forEach(function (name) {
       var axis = spec.layout[name] = spec.layout[name] || {};
       axis.gridcolor = line; axis.linecolor = line; axis.zeroline = false;
-      axis.tickfont = { color: soft };
+      axis.tickfont = Object.assign({}, axis.tickfont, { color: soft });
     });
     if (narrow) {
       spec.layout.margin.l = spec.layout.yaxis.automargin ? 10 : 48;
