@@ -17,7 +17,9 @@ from slmbench.store import StoredRun
 
 ACCURACY = ("acc", "acc_norm", "acc_bytes", "exact_match")
 """Primary metrics that count towards the accuracy mean, outside the suites below."""
-_NOT_ACCURACY = frozenset({"hallucination", "bias", "privacy"})
+_NOT_ACCURACY = frozenset({"hallucination", "bias", "privacy", "robustness"})
+_BESIDE = frozenset({"robustness"})
+"""Suites that ask tasks of other suites once more: no columns of their own."""
 _COMPANION = {"abstention_rate": "answer_rate_control"}
 """Shown beside a metric that could be gamed without it."""
 _COSTS = (
@@ -150,7 +152,7 @@ def task_columns(rows: Iterable[MetricRow]) -> tuple[Column, ...]:
     columns: dict[tuple[str, str, str], Column] = {}
     for row in rows:
         spec = row.run.spec
-        if not isinstance(spec.work, TaskSpec) or not row.primary:
+        if not isinstance(spec.work, TaskSpec) or not row.primary or spec.suite in _BESIDE:
             continue
         for metric in (row.metric, _COMPANION.get(row.metric)):
             if metric is not None and metric in METRICS:

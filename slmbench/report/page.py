@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
 
-from slmbench.analysis import MEANINGS, FlagMeaning, Results, compare_to_parents
+from slmbench.analysis import MEANINGS, Comparison, FlagMeaning, Results, compare_to_parents
 from slmbench.analysis.compare import Refused
 from slmbench.analysis.fidelity import measure_fidelity
 from slmbench.analysis.gates import gates_passed
@@ -18,7 +19,7 @@ from slmbench.report.deltas import DeltaTable, base_table, delta_table
 from slmbench.report.fidelity import FidelityPart, fidelity_part
 from slmbench.report.figures import Figure, bits_figure, estimate_figure, pareto_figure
 from slmbench.report.format import show
-from slmbench.report.leaderboard import ACCURACY, LeaderboardRow, System, leaderboard_rows
+from slmbench.report.leaderboard import LeaderboardRow, System, leaderboard_rows, task_columns
 from slmbench.report.lineage import BOX_HEIGHT, BOX_WIDTH, Lineage, lineage
 from slmbench.report.rendering import GENERATOR, Link, render_template
 from slmbench.report.sections import (
@@ -85,6 +86,10 @@ class Page:
     machines: tuple[Machine, ...]
     flags: tuple[FlagMeaning, ...]
     """Those that occur on this page."""
+    accuracy_tasks: int
+    """How many of the leaderboard's task columns are accuracy; they are the first ones."""
+    elsewhere: bool
+    """Whether other tasks are too many for a column each: their own pages show them then."""
     constructs: tuple[ConstructPage, ...]
     """The pages beside it."""
     links: tuple[Link, ...] = ()
@@ -117,17 +122,8 @@ class Page:
         cells = zip(_part(row, part), keep, strict=True)
         found = tuple(c for c, wanted in cells if wanted and c.metric != "tpot")
         if self.elsewhere and part == "tasks":
-            return tuple(c for c in found if c.metric in ACCURACY)
+            return tuple(c for c in found if c in row.tasks[: self.accuracy_tasks])
         return found
-
-    @property
-    def elsewhere(self) -> bool:
-        """Whether tasks other than accuracy are too many for a column each.
-
-        Their own pages show them then.
-        """
-        others = [c for c in (self.rows[0].tasks if self.rows else ()) if c.metric not in ACCURACY]
-        return len(others) > MOST_OTHERS
 
     @property
     def figures(self) -> tuple[Figure, ...]:
@@ -200,7 +196,12 @@ def make_page(results: Results, title: str) -> Page:
     comparison = compare_to_parents(results, strict=False)
     bases = results.compare(against="base")
     measured = measure_fidelity(results)
-    deltas = delta_table(comparison)
+    columns = task_columns(results.metric_rows)
+    accuracy_tasks = sum(column.is_accuracy for column in columns)
+    elsewhere = len(columns) - accuracy_tasks > MOST_OTHERS
+    material = gather(results, rows, comparison)
+    hidden = material.of_pages() if elsewhere else frozenset()
+    deltas = _without(comparison, hidden)
     tradeoffs = {cost: pareto_figure(rows, cost) for cost in PARETO_COSTS}
     estimates = _estimates(results, rows)
     days = sorted(r.record.started_utc[:10] for r in results.stored)
@@ -228,7 +229,7 @@ def make_page(results: Results, title: str) -> Page:
         estimate=estimate_figure(estimates),
         estimate_reason=next((c.reason for _, c in estimates if c.reason), ""),
         deltas=deltas,
-        base_deltas=base_table(bases),
+        base_deltas=base_table(_other(bases, hidden)),
         refused=comparison.refused,
         fidelity=fidelity_part(measured),
         lineage=lineage(rows),
@@ -238,8 +239,22 @@ def make_page(results: Results, title: str) -> Page:
         unavailable=unavailable(results),
         machines=machines(results),
         flags=tuple(MEANINGS[f] for f in sorted(seen)),
-        constructs=construct_pages(gather(results, rows, comparison), title),
+        accuracy_tasks=accuracy_tasks,
+        elsewhere=elsewhere,
+        constructs=construct_pages(material, title),
     )
+
+
+def _other(comparison: Comparison, hidden: Set[Path]) -> Comparison:
+    """Without the differences of these runs."""
+    kept = (d for d in comparison.deltas if d.row.run.folder not in hidden)
+    return Comparison(tuple(kept), comparison.refused)
+
+
+def _without(comparison: Comparison, hidden: Set[Path]) -> DeltaTable:
+    """The table without these runs; what it counts is counted over all."""
+    whole, shown = delta_table(comparison), delta_table(_other(comparison, hidden))
+    return replace(shown, verdicts=whole.verdicts, largest_mde=whole.largest_mde)
 
 
 def render(page: Page) -> str:

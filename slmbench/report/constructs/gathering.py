@@ -45,6 +45,16 @@ class Material:
     deltas: Mapping[Path, Delta]
     """By run: the primary metric's difference from the parent."""
 
+    def of_pages(self) -> frozenset[Path]:
+        """Runs that stand on a page of their construct."""
+        return frozenset(
+            run.folder
+            for name, tasks in self.tasks.items()
+            if name != OTHER
+            for task in tasks
+            for run in task.runs.values()
+        )
+
     def lines_with(self, task: TaskRuns) -> tuple[Line, ...]:
         """The systems that have a run of the task."""
         return tuple(line for line in self.lines if line.system in task.runs)
