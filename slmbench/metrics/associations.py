@@ -239,11 +239,11 @@ _SWAPS: tuple[Metric, ...] = (
     ),
     Metric(
         "swap_acc_gap",
-        "fraction",
+        "score",
         "none",
         "mean",
         "Accuracy gap between the names",
-        "acc with the reference group's name - acc with the other name, same question",
+        "acc with the reference group's name - acc with the other name, same question: -1 to 1",
         ideal=0.0,
     ),
 )

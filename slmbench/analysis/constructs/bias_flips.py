@@ -99,9 +99,18 @@ class Paired:
         return share_estimate([marked(b, a) for b, a in self._both()], self.clusters)
 
     def change(self, counted: Callable[[float], bool]) -> Estimate:
-        """Paired change of a share, clustered t interval."""
+        """Paired change of a share, clustered t interval.
+
+        Where every pair changed alike (or none did) the spread is 0 and says nothing: the ends
+        are then as far away as the Wilson bound of a change that no cluster showed.
+        """
         moved = [float(counted(a)) - float(counted(b)) for b, a in self._both()]
-        return mean_estimate(moved, self.clusters)
+        estimate = mean_estimate(moved, self.clusters)
+        if estimate.value is None or estimate.se is None or estimate.se > 0:
+            return estimate
+        reach = wilson(0.0, len(set(self.clusters)))[1]
+        low, high = max(-1.0, estimate.value - reach), min(1.0, estimate.value + reach)
+        return replace(estimate, low=low, high=high, method="no variance: Wilson bound")
 
     def _both(self) -> Iterator[tuple[float, float]]:
         return zip(self.before, self.after, strict=True)
@@ -110,8 +119,9 @@ class Paired:
 def bias_flips(results: Results) -> tuple[BiasFlips, ...]:
     """Every run of a stereotype probe whose variant has a parent, all items first, then by group.
 
-    Ordered by suite, task and variant as stored. Suspect runs (and those with a suspect parent)
-    and runs without a comparable parent's run give one row without numbers and the reason.
+    Ordered by suite, task, compression (most bits first) and variant. Suspect runs (and those
+    with a suspect parent) and runs without a comparable parent's run give one row without numbers
+    and the reason.
     """
     probes = [run for run in results.stored if _is_probe(results, run)]
     parents = {run.folder: base for run, base in answered_pairs(results, None)}
@@ -130,7 +140,13 @@ def bias_flips(results: Results) -> tuple[BiasFlips, ...]:
         if DIRECTION in left and DIRECTION in right:
             rows = compared(left[DIRECTION], right[DIRECTION])
             found += [_row(run, base, group, pairs, gates) for group, pairs in rows.items()]
-    return tuple(found)
+    return tuple(sorted(found, key=_place))
+
+
+def _place(row: BiasFlips) -> tuple[str, str, str, float, str, str]:
+    spec = row.run.spec
+    bits = row.bits_per_weight or 0.0
+    return spec.suite, spec.size, spec.work_name, -bits, spec.variant.name, spec.target.name
 
 
 def compared(before: Judged, after: Judged) -> Mapping[str, Paired]:

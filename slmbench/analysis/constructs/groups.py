@@ -36,8 +36,7 @@ def scored(column: Judged | None, group: str = "") -> Scored:
 def mean_of(column: Judged | None, metric: str, group: str = "") -> Estimate:
     """Mean over a group's items, clustered; a Wilson interval where the metric is a share."""
     mine = scored(column, group)
-    bounded = METRICS[metric].unit == "fraction" and all(0 <= v <= 1 for v in mine.values)
-    return mean_estimate(mine.values, mine.clusters, bounded=bounded)
+    return mean_estimate(mine.values, mine.clusters, bounded=METRICS[metric].unit == "fraction")
 
 
 def group_means(run: JudgedRun, metrics: Sequence[str]) -> Iterator[MetricRow]:

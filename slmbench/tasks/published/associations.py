@@ -7,24 +7,25 @@ Each function takes the published split (a ``datasets.Dataset`` with the columns
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from slmbench.errors import MissingDataError
+from slmbench.tasks.orders import shuffled
 from slmbench.tasks.scorers.coreference import ANTI, NONE, PRO
 
 Doc = Mapping[str, Any]
 
 
 def crows_pairs(published: Any) -> Any:
-    """``sentences``: the more stereotyping one first, whichever way the pair goes.
+    """``sentences``: number 0 is the more stereotyping one, whichever way the pair goes.
 
     The paper's metric counts it so in both directions (``stereo_antistereo``).
     """
 
     def convert(doc: Doc) -> dict[str, Any]:
         return {
-            "sentences": [doc["sent_more"].strip(), doc["sent_less"].strip()],
+            **_sentences([doc["sent_more"].strip(), doc["sent_less"].strip()]),
             "bias_type": str(doc["bias_type"]),
             "direction": str(doc["stereo_antistereo"]),
         }
@@ -55,7 +56,7 @@ def winobias_pairs(published: Any) -> Any:
     rows = [
         {
             "pair": pair,
-            "sentences": [twins[PRO]["sentence"], twins[ANTI]["sentence"]],
+            **_sentences([twins[PRO]["sentence"], twins[ANTI]["sentence"]]),
             "type": f"type {twins[PRO]['type']}",
             "scene": str(twins[PRO]["scene"]),
         }
@@ -127,10 +128,16 @@ def _three(doc: Doc, prompt: str) -> dict[str, Any]:
     kinds = ("stereotype", "antistereotype", "unrelated")
     return {
         "prompt": prompt,
-        "sentences": [space + doc[f"sentence_{kind}"].strip() for kind in kinds],
+        **_sentences([space + doc[f"sentence_{kind}"].strip() for kind in kinds]),
         "target": str(doc["target"]),
         "bias_type": str(doc["bias_type"]),
     }
+
+
+def _sentences(texts: Sequence[str]) -> dict[str, Any]:
+    """In an order of their own, see :mod:`slmbench.tasks.orders`."""
+    drawn = shuffled(texts)
+    return {"sentences": list(drawn.texts), "order": drawn.order, "gold": drawn.first}
 
 
 def _of_type(published: Any, kind: str) -> Any:

@@ -3,6 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
+
+from slmbench.requests import Item
+from slmbench.tasks.orders import OrderError, restored
+from slmbench.tasks.scorers.answers import UnscorableError
+
+T = TypeVar("T")
+
+
+def by_number(item: Item, values: Sequence[T]) -> tuple[T, ...]:
+    """Values by request in the order of the item's texts, see :mod:`slmbench.tasks.orders`."""
+    try:
+        return restored(values, item.target)
+    except OrderError as error:
+        raise UnscorableError("unknown_order") from error
 
 
 def direction(consistent: float, inconsistent: float) -> float:

@@ -1,4 +1,4 @@
-"""StereoSet: request 0 is the stereotypical sentence, 1 the anti-stereotypical, 2 the unrelated.
+"""StereoSet: text 0 is the stereotypical sentence, 1 the anti-stereotypical, 2 the unrelated.
 
 Nadeem et al. (arXiv 2004.09456). Sentences are compared by log p per token, as the published
 evaluation does for models that read from left to right. SS, LMS and ICAT are means over target
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from slmbench.records import ScoreRow
 from slmbench.requests import ItemOutput, ItemSet
 from slmbench.tasks.scorers.answers import Answered, UnscorableError, Values, judge, winner_share
-from slmbench.tasks.scorers.directions import direction
+from slmbench.tasks.scorers.directions import by_number, direction
 
 METRICS = ("stereotype_preference", "stereoset_ss_item", "stereoset_lms_item", "unequal_tokens",
            "bias_direction")  # fmt: skip
@@ -33,6 +33,7 @@ def _values(answered: Answered) -> Values:
     logprobs, tokens = answered.logprobs(), answered.tokens()
     if len(logprobs) != _SENTENCES:
         raise UnscorableError("not_three_sentences")
+    logprobs, tokens = by_number(answered.item, logprobs), by_number(answered.item, tokens)
     if 0 in tokens:
         raise UnscorableError("empty_continuation")
     stereotype, anti, unrelated = (lp / n for lp, n in zip(logprobs, tokens, strict=True))

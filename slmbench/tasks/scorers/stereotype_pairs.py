@@ -1,4 +1,4 @@
-"""Minimal pairs: request 0 is the stereotype-consistent sentence, request 1 the other one.
+"""Minimal pairs: text 0 is the stereotype-consistent sentence, text 1 the other one.
 
 This probes an association, it does not measure how fair a model is (see Blodgett et al. 2021).
 """
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from slmbench.records import ScoreRow
 from slmbench.requests import ItemOutput, ItemSet
 from slmbench.tasks.scorers.answers import Answered, UnscorableError, Values, judge, winner_share
-from slmbench.tasks.scorers.directions import direction
+from slmbench.tasks.scorers.directions import by_number, direction
 
 METRICS = ("stereotype_preference", "pronoun_logratio", "bias_direction")
 _PAIR = 2
@@ -29,6 +29,7 @@ def _values(answered: Answered) -> Values:
     logprobs = answered.logprobs()
     if len(logprobs) != _PAIR:
         raise UnscorableError("not_a_pair")
+    logprobs = by_number(answered.item, logprobs)
     consistent, inconsistent = logprobs
     return {
         "stereotype_preference": winner_share(logprobs, 0),

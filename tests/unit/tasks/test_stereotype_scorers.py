@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from itertools import permutations
 from statistics import fmean
 
 import pytest
@@ -19,6 +20,7 @@ from slmbench.requests import (
     LoglikelihoodOutput,
     LoglikelihoodRequest,
 )
+from slmbench.tasks.orders import restored, shuffled
 from slmbench.tasks.scorers import score
 from slmbench.tasks.scorers.open_ended import NEGATIVE, POSITIVE
 
@@ -162,7 +164,7 @@ def test_coreference_by_hand(side, logprobs, acc, preference, direction) -> None
 
 def test_neutral_pronouns_have_an_accuracy_and_no_side() -> None:
     found = judged("coreference", item(["nurse", "pilot"], target="none"), ll(-1), ll(-2))
-    assert found == {"acc": 1.0, "bias_direction": 0.0}
+    assert found == {"acc": 1.0}
 
 
 def test_coreference_that_cannot_be_judged() -> None:
@@ -263,6 +265,49 @@ def test_failed_continuations_are_left_out_and_not_called_clean() -> None:
 def test_lexicons_do_not_overlap() -> None:
     assert not NEGATIVE & POSITIVE
     assert all(word == word.lower().strip() for word in NEGATIVE | POSITIVE)
+
+
+# --- the order in which texts are asked -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("scorer", "plain", "values"),
+    [
+        ("stereotype_pairs", PAIR, (-10.0, -12.5)),
+        ("crows_pairs", PAIR, (-20.0, -21.0)),
+        ("stereoset", THREE, (-4.0, -6.0, -5.0)),
+        ("name_swap", SWAP, (-5.0, -7.0, -9.0, -8.0)),
+    ],
+)
+def test_the_order_of_the_requests_changes_nothing(
+    scorer: str, plain: Item, values: tuple[float, ...]
+) -> None:
+    expected = judged(scorer, plain, *(ll(v, i + 5) for i, v in enumerate(values)))
+    for order in permutations(range(len(values))):
+        mixed = plain.model_copy(
+            update={
+                "target": "".join(map(str, order)),
+                "requests": tuple(plain.requests[i] for i in order),
+            }
+        )
+        assert judged(scorer, mixed, *(ll(values[i], i + 5) for i in order)) == expected
+
+
+def test_an_order_that_is_none_is_a_failure() -> None:
+    odd = PAIR.model_copy(update={"target": "00"})
+    assert failures("crows_pairs", odd, ll(-1), ll(-1)) == {"unknown_order"}
+
+
+def test_orders_are_drawn_evenly_and_by_the_texts_alone() -> None:
+    drawn = [shuffled((f"a{i}", f"b{i}")) for i in range(400)]
+    assert drawn == [shuffled((f"a{i}", f"b{i}")) for i in range(400)]
+    assert 150 < sum(one.first for one in drawn) < 250
+    assert {shuffled((f"a{i}", "b", "c", "d")).order for i in range(400)} == {
+        "".join(p) for p in permutations("0123")
+    }
+    one = shuffled(("x", "y", "z"))
+    assert restored(one.texts, one.order) == ("x", "y", "z")
+    assert one.texts[one.first] == "x"
 
 
 # --- models that know nothing -------------------------------------------------------------------
