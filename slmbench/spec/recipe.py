@@ -81,7 +81,7 @@ class PlantedCorpus(Frozen):
     seed: int = 20_260
     """Of every text, and of which half is planted."""
     records: int = Field(default=220, ge=4, le=100_000)
-    """Invented records; the half that a keyed hash picks is trained on (members)."""
+    """Invented records; the half of each kind that a keyed hash picks is trained on (members)."""
     people: int = Field(default=32, ge=2, le=4096)
     """Invented people with a telephone number, a mail address and a staff id; half are planted."""
     people_repetitions: int = Field(default=4, ge=1, le=1024)
