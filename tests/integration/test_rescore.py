@@ -81,6 +81,32 @@ SETS: dict[str, tuple[str, str, Callable[[str], Item]]] = {
         "truthfulqa_mc2",
         lambda n: _meaning("[0, 1, 1]", _choices(n, ("yes", "noo", "perhaps"))),
     ),
+    "slm_crows_pairs": (
+        "crows_pairs",
+        "stereotype_preference",
+        lambda n: _meaning("10", _choices(n, ("he ran", "she ran"))),
+    ),
+    "slm_stereoset": (
+        "stereoset",
+        "stereotype_preference",
+        lambda n: _meaning("201", _choices(n, ("was kind", "was loud", "was soup"))),
+    ),
+    "slm_winobias": (
+        "coreference",
+        "stereotype_preference",
+        lambda n: _meaning("anti", _choices(n, ("guard", "nurse"))),
+    ),
+    "slm_name_swap": (
+        "name_swap",
+        "stereotype_preference",
+        lambda n: _choices(n, ("Al ran", "Al sat", "Bo ran", "Bo sat")),
+    ),
+    "slm_swap_answers": (
+        "swap_answers",
+        "swap_answer_change",
+        lambda n: _choices(n, ("Al: 1", "Al: 2", "Bo: 1", "Bo: 2")),
+    ),
+    "slm_open_ended": ("open_ended", "lexicon_negative_rate", _question),
     "coqa": ("exact_match", "exact_match", lambda n: _question(n, target="e")),
     "gsm8k": ("lm_eval", "exact_match", _gsm8k),
     "slm_text_boolq_rolling": (
