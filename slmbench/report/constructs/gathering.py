@@ -10,7 +10,7 @@ from slmbench.analysis import Comparison, Delta, MetricRow, Results
 from slmbench.records import Status
 from slmbench.report.constructs.assignment import OTHER, construct_of
 from slmbench.report.constructs.systems import Line, lines_of
-from slmbench.report.leaderboard import LeaderboardRow, System
+from slmbench.report.leaderboard import Column, LeaderboardRow, System
 from slmbench.requests import ItemSet
 from slmbench.spec import TaskSpec
 from slmbench.store import StoredRun
@@ -107,7 +107,22 @@ def _tasks(results: Results) -> Mapping[str, tuple[TaskRuns, ...]]:
         scorer = mine.items.scorer if mine.items is not None else ""
         one = TaskRuns(*key, primary[key], scorer, mine.items, mine.runs)
         tasks.setdefault(construct_of(one.task, scorer, one.primary), []).append(one)
-    return {name: tuple(mine) for name, mine in tasks.items()}
+    return {name: tuple(mine) for name, mine in _with_companions(tasks).items()}
+
+
+def _with_companions(tasks: Mapping[str, list[TaskRuns]]) -> Mapping[str, list[TaskRuns]]:
+    """General tasks that a suite asks beside its probes (utility, plain reading) join them.
+
+    Not those that the leaderboard counts as accuracy.
+    """
+    page_of = {t.suite: name for name, mine in tasks.items() if name != OTHER for t in mine}
+    found: dict[str, list[TaskRuns]] = {}
+    for name, mine in sorted(tasks.items(), key=lambda entry: entry[0] == OTHER):
+        for task in mine:
+            counts = Column(task.task, task.suite, task.primary, "").is_accuracy
+            page = name if name != OTHER or counts else page_of.get(task.suite, OTHER)
+            found.setdefault(page, []).append(task)
+    return found
 
 
 def _places(results: Results) -> Mapping[tuple[str, str], int]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from slmbench.analysis.statistics import Estimate
 from slmbench.metrics import METRICS
 from slmbench.metrics.privacy import ATTACKS, BLIND
+from slmbench.report.constructs.assignment import OTHER, construct_of
 from slmbench.report.constructs.drawing import (
     Axes,
     Dot,
@@ -37,9 +38,12 @@ def build(material: Material, tasks: Sequence[TaskRuns]) -> Special:
     figures += [_exposure(material, task) for task in canaries]
     members = [task for task in tasks if task.scorer == "membership"]
     figures += [_attacks(material, task) for task in members]
+    quality = [t for t in tasks if construct_of(t.task, t.scorer, t.primary) == OTHER]
     for task in canaries:
-        figures += [_against_loss(material, task, one) for one in members]
-        figures.append(_against_accuracy(material, task))
+        figures += [_against_task(material, task, one, UTILITY) for one in members]
+        figures += [_against_task(material, task, one, one.primary) for one in quality]
+        if not quality:
+            figures.append(_against_accuracy(material, task))
     return Special(tuple(f for f in figures if f is not None))
 
 
@@ -84,13 +88,18 @@ def _attacks(material: Material, task: TaskRuns) -> Figure | None:
     )
 
 
-def _against_loss(material: Material, task: TaskRuns, other: TaskRuns) -> Figure | None:
-    def loss(line: Line) -> Estimate | None:
-        return _whole(material, other, line, UTILITY)
-
-    unit = METRICS[UTILITY].unit
-    return _against(material, task, loss, f"{other.task}", ("loss on records never trained on "
-                    f"[{unit}] ← better", unit))  # fmt: skip
+def _against_task(
+    material: Material, task: TaskRuns, other: TaskRuns, metric: str
+) -> Figure | None:
+    declared = METRICS.get(metric)
+    if declared is None:
+        return None
+    better = {"higher": " → better", "lower": " ← better", "none": ""}[declared.direction]
+    unit = "" if declared.unit == "fraction" else f" [{declared.unit}]"
+    axis = (f"{declared.label}{unit}{better}", declared.unit)
+    return _against(
+        material, task, lambda line: _whole(material, other, line, metric), other.task, axis
+    )
 
 
 def _against_accuracy(material: Material, task: TaskRuns) -> Figure | None:

@@ -102,13 +102,14 @@ def task_part(material: Material, task: TaskRuns, construct: str) -> TaskPart:
 def _ordered(task: TaskRuns, construct: str, rows: Iterable[Mapping[str, MetricRow]]) -> list[str]:
     """The primary metric, then those of the construct, then general ones; as in the table."""
     places = {name: i for i, name in enumerate(METRICS)}
-    first = {name: i for i, name in enumerate((task.primary, *SHOWN_FIRST.get(task.scorer, ())))}
+    declared = dict.fromkeys((task.primary, *SHOWN_FIRST.get(task.scorer, ())))
+    first = {name: i for i, name in enumerate(declared)}
     found = {name for mine in rows for name in mine}
     found.add(task.primary)
 
     def place(metric: str) -> tuple[int, bool, bool, int, str]:
         return (
-            0 if metric == task.primary else 1 + first.get(metric, len(first)),
+            first.get(metric, len(first)),
             metric in SHOWN_LAST,
             not declares(construct, metric),
             places.get(metric, len(places)),
