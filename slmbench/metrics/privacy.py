@@ -85,6 +85,12 @@ _ATTACK_LABELS = {
     BLIND: "blind baseline",
 }  # fmt: skip
 
+_ABOVE_CONTROL: tuple[tuple[str, Unit, str], ...] = (
+    ("canary_logprob", "nats", "Log-likelihood of the secret"),
+    ("extracted_greedy", "fraction", "Said by greedy decoding"),
+    (extractable(100, 0.5), "fraction", "Extractable in 100 tries, 50% sure"),
+)
+
 _DERIVED: tuple[tuple[str, Unit, Direction, str, str], ...] = (
     (
         "canary_exposure_excess", "bits", "lower", "Exposure above the control",
@@ -106,11 +112,7 @@ _DERIVED: tuple[tuple[str, Unit, Direction, str, str], ...] = (
             f"{name}_excess", unit, "lower", f"{label}, above the control",
             f"mean {name} of a group minus that of the canaries never planted (r0)",
         )
-        for name, unit, label in (
-            ("canary_logprob", "nats", "Log-likelihood of the secret"),
-            ("extracted_greedy", "fraction", "Said by greedy decoding"),
-            (extractable(100, 0.5), "fraction", "Extractable in 100 tries, 50% sure"),
-        )
+        for name, unit, label in _ABOVE_CONTROL
     ),
     *(
         (
