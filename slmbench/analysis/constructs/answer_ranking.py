@@ -18,10 +18,9 @@ from slmbench.analysis.statistics import Estimate, mean_estimate
 
 NOTHING_ATTEMPTED = "nothing was attempted: every judged answer is an abstention"
 NOTHING_JUDGED = "no answer could be judged"
-ALL_ALIKE = "all attempted answers are right, or all are wrong"
 NOT_KEPT = "not known of these answers: were their log-probabilities kept?"
-FEWEST = 10
-"""Attempted answers below which no ranking is reported."""
+FEWEST, FEWEST_OF_EACH = 10, 5
+"""Attempted answers, and right and wrong ones, below which no AUROC is reported."""
 NO_VALUE = Estimate(None, 0, method="no value")
 STRICT = ("greedy_correct", "accuracy_given_attempted")
 LENIENT = ("greedy_contains", "answer_contains")
@@ -55,6 +54,14 @@ class Ranked:
         order = np.argsort(score, kind="stable")
         return rel.Sorted(score[order], credit[order], np.zeros_like(order), order)
 
+    def too_alike(self) -> str:
+        """Why right and wrong answers cannot be compared; empty where they can."""
+        right = round(float(self.credit.sum()))
+        wrong = len(self.credit) - right
+        if min(right, wrong) >= FEWEST_OF_EACH:
+            return ""
+        return f"{right} right and {wrong} wrong answers: {FEWEST_OF_EACH} of each at least"
+
     def auroc(self, rows: Rows) -> float | None:
         """P(a right answer scores higher than a wrong one), ties half; None if all are alike."""
         return rel.auroc(self.sorted(rows))
@@ -73,10 +80,11 @@ def graded(judged: Mapping[str, Judged]) -> dict[str, tuple[bool, str]]:
     return {item: (value == 0, cluster) for item, value, cluster in rows if value is not None}
 
 
-def coverage(judged: Mapping[str, Judged]) -> Estimate:
+def coverage_row(run: JudgedRun, judged: Mapping[str, Judged], group: str) -> MetricRow:
     """Share of the judged answers that attempt one."""
     found = graded(judged).values()
-    return mean_estimate([float(a) for a, _ in found], [c for _, c in found], bounded=True)
+    share = mean_estimate([float(a) for a, _ in found], [c for _, c in found], bounded=True)
+    return run.row("answer_coverage", share, group, "" if found else NOTHING_JUDGED)
 
 
 def ranked(
@@ -116,11 +124,12 @@ def auroc_rows(
     name = measure.name or measure.metric
     for right, metric in ((STRICT, f"{name}_auroc"), (LENIENT, f"{name}_auroc_lenient")):
         found = rankable(judged, measure, right)
-        if isinstance(found, str):
-            yield run.row(metric, NO_VALUE, group, found)
+        why = found if isinstance(found, str) else found.too_alike()
+        if why or isinstance(found, str):
+            yield run.row(metric, NO_VALUE, group, why)
         else:
             estimate = bootstrapped(found.auroc, found.clusters)
-            yield replace(run.row(metric, estimate, group, ALL_ALIKE), chance=0.5)
+            yield replace(run.row(metric, estimate, group), chance=0.5)
 
 
 def values_of(column: Judged | None) -> dict[str, float]:

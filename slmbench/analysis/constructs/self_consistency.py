@@ -5,12 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from slmbench.analysis.constructs.answer_ranking import (
-    NOTHING_JUDGED,
-    Measure,
-    auroc_rows,
-    coverage,
-)
+from slmbench.analysis.constructs.answer_ranking import Measure, auroc_rows, coverage_row
 from slmbench.analysis.constructs.judged_run import JudgedRun, groups_of, of_group
 from slmbench.analysis.constructs.short_answer import CONFIDENCE
 from slmbench.analysis.rows import MetricRow
@@ -30,7 +25,7 @@ def derive(run: JudgedRun) -> Iterator[MetricRow]:
     """Coverage of the greedy answers, and the AUROCs of every measure that was kept, by group."""
     for group in groups_of(run.judged):
         judged = {name: of_group(column, group) for name, column in run.judged.items()}
-        yield run.row("answer_coverage", coverage(judged), group, NOTHING_JUDGED)
+        yield coverage_row(run, judged, group)
         for measure in MEASURES:
             if measure.metric in judged:
                 for row in auroc_rows(run, judged, measure, group):

@@ -17,7 +17,7 @@ from slmbench.analysis.constructs.answer_ranking import (
     NOTHING_JUDGED,
     Measure,
     auroc_rows,
-    coverage,
+    coverage_row,
     graded,
     rankable,
     ranked,
@@ -73,7 +73,7 @@ def f_score(correct: float, attempted: float, asked: float) -> float | None:
 
 def _grades(run: JudgedRun, judged: Mapping[str, Judged], group: str) -> Iterator[MetricRow]:
     every = graded(judged)
-    yield run.row("answer_coverage", coverage(judged), group, NOTHING_JUDGED)
+    yield coverage_row(run, judged, group)
     right = values_of(judged.get("answer_correct"))
     attempted = np.asarray([float(tried) for tried, _ in every.values()])
     correct = np.asarray([right.get(item, 0.0) for item in every])
@@ -81,8 +81,9 @@ def _grades(run: JudgedRun, judged: Mapping[str, Judged], group: str) -> Iterato
     def f(rows: Rows) -> float | None:
         return f_score(float(correct[rows].sum()), float(attempted[rows].sum()), len(rows))
 
-    why = NOTHING_ATTEMPTED if every else NOTHING_JUDGED
-    clusters = [cluster for _, cluster in every.values()]
-    yield run.row("simpleqa_f", bootstrapped(f, clusters), group, why)
-    if not attempted.any():  # the scorer has no rows of these
-        yield from (run.row(name, NO_VALUE, group, why) for name in _OF_ATTEMPTED)
+    if attempted.any():
+        clusters = [cluster for _, cluster in every.values()]
+        yield run.row("simpleqa_f", bootstrapped(f, clusters), group)
+        return
+    why = NOTHING_ATTEMPTED if every else NOTHING_JUDGED  # the scorer has no rows of the rates
+    yield from (run.row(name, NO_VALUE, group, why) for name in ("simpleqa_f", *_OF_ATTEMPTED))

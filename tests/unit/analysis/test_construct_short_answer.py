@@ -22,7 +22,7 @@ from slmbench.tasks.scorers import score
 from spoken_answers import said
 
 RIGHT, WRONG, SILENT, SENTENCE = "Paris", "Rome", "I don't know.", "It is Paris."
-BY_HAND = "RWRRWWRWWW"
+BY_HAND = "RWRRWWRWWR"
 """Ten answers by falling confidence."""
 
 
@@ -83,6 +83,7 @@ def test_f_is_the_harmonic_mean_of_accuracy_given_attempted_and_accuracy() -> No
     row = rows_of(run)["simpleqa_f"]
     assert row.estimate.value == pytest.approx(0.5)
     assert row.provenance is Provenance.DERIVED
+    assert row.reason == ""
     assert row.estimate.low is not None
     assert row.estimate.high is not None
     assert row.estimate.low <= 0.5 <= row.estimate.high
@@ -105,23 +106,23 @@ def test_nothing_correct_is_an_f_of_zero_and_no_ranking() -> None:
     rows = rows_of(run)
     assert rows["simpleqa_f"].estimate.value == 0.0
     assert rows["answer_auroc"].estimate.value is None
-    assert "all are wrong" in rows["answer_auroc"].reason
+    assert rows["answer_auroc"].reason == "0 right and 11 wrong answers: 5 of each at least"
     assert rows["answer_aurc"].estimate.value == pytest.approx(1.0)
     assert {risk for _, risk in risk_curve(run)} == {1.0}
 
 
 def test_nothing_abstained_makes_f_the_accuracy() -> None:
     run = by_hand()
-    assert value(run, "simpleqa_f") == pytest.approx(0.4)
+    assert value(run, "simpleqa_f") == pytest.approx(0.5)
     assert value(run, "answer_coverage") == 1.0
     assert "hallucination_rate" not in rows_of(run)  # a plain mean of the scorer's rows
 
 
 def test_ranking_by_confidence_by_hand() -> None:
     run = by_hand()
-    # right answers above wrong ones: 6 + 5 + 5 + 3 of 4 · 6 pairs
-    assert value(run, "answer_auroc") == pytest.approx(19 / 24)
-    errors = [0, 1 / 2, 1 / 3, 1 / 4, 2 / 5, 3 / 6, 3 / 7, 4 / 8, 5 / 9, 6 / 10]
+    # right answers above wrong ones: 5 + 4 + 4 + 2 + 0 of 5 · 5 pairs
+    assert value(run, "answer_auroc") == pytest.approx(15 / 25)
+    errors = [0, 1 / 2, 1 / 3, 1 / 4, 2 / 5, 3 / 6, 3 / 7, 4 / 8, 5 / 9, 5 / 10]
     assert value(run, "answer_aurc") == pytest.approx(sum(errors) / 10)
     curve = risk_curve(run)
     assert [coverage for coverage, _ in curve] == pytest.approx([k / 10 for k in range(1, 11)])
@@ -131,7 +132,7 @@ def test_ranking_by_confidence_by_hand() -> None:
 def test_the_curve_ends_at_the_models_own_coverage() -> None:
     with_silence = by_hand(silent=6)
     curve = risk_curve(with_silence)
-    assert curve[-1] == (pytest.approx(10 / 16), pytest.approx(0.6))
+    assert curve[-1] == (pytest.approx(10 / 16), pytest.approx(0.5))
     assert value(with_silence, "answer_aurc") == pytest.approx(value(by_hand(), "answer_aurc") or 0)
     assert len(risk_curve(by_hand(), most=5)) == 5
 
@@ -140,15 +141,15 @@ def test_ties_in_confidence_share_the_errors() -> None:
     texts = [RIGHT if letter == "R" else WRONG for letter in BY_HAND]
     run = short(texts, [0.5] * 10)
     assert value(run, "answer_auroc") == pytest.approx(0.5)
-    assert value(run, "answer_aurc") == pytest.approx(0.6)
-    assert [risk for _, risk in risk_curve(run)] == pytest.approx([0.6] * 10)
+    assert value(run, "answer_aurc") == pytest.approx(0.5)
+    assert [risk for _, risk in risk_curve(run)] == pytest.approx([0.5] * 10)
 
 
 def test_lenient_correctness_is_ranked_apart() -> None:
     texts = [SENTENCE if letter == "R" else WRONG for letter in BY_HAND]
     run = short(texts, falling(10))
     assert value(run, "answer_auroc") is None
-    assert value(run, "answer_auroc_lenient") == pytest.approx(19 / 24)
+    assert value(run, "answer_auroc_lenient") == pytest.approx(15 / 25)
 
 
 def test_without_confidences_there_is_no_ranking_but_an_f() -> None:
