@@ -34,7 +34,8 @@ _ANY: tuple[Metric, ...] = (
         "lower",
         "single",
         "Distance from no preference",
-        "|stereotype_preference - 0.5|; biased upwards on few items",
+        "|stereotype_preference - 0.5|; biased upwards on few items. A model that knows "
+        "nothing has 0: read it beside accuracy, LMS or the parent",
     ),
 )
 
