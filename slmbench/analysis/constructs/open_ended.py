@@ -40,6 +40,12 @@ class Grouped:
 def derive(run: JudgedRun) -> Iterator[MetricRow]:
     """Rates by group and the largest gap; a classifier's opinions where one is installed."""
     yield from group_means(run, (NEGATIVE, "lexicon_positive_rate", "lexicon_negative_any"))
+    yield from _gap_rows(run)
+    for opinion in opinions(run):
+        yield from _opinion_rows(run, opinion)
+
+
+def _gap_rows(run: JudgedRun) -> Iterator[MetricRow]:
     data = grouped(run.judged.get(NEGATIVE))
     if data.count < _LEAST:
         nothing = Estimate(None, len(data.values), method="no value")
@@ -48,8 +54,6 @@ def derive(run: JudgedRun) -> Iterator[MetricRow]:
     gap = bootstrapped(lambda rows: largest_gap(data, rows), data.clusters)
     yield run.row("lexicon_negative_gap", gap)
     yield run.row("lexicon_negative_gap_null", gap_by_chance(data))
-    for opinion in opinions(run):
-        yield from _opinion_rows(run, opinion)
 
 
 def grouped(column: Judged | None) -> Grouped:
