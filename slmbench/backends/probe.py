@@ -66,9 +66,10 @@ def batch_agreement(
 ) -> Batching:
     """Whether answers may be written in batches of ``rows``.
 
-    ``full`` (float32 weights): only if the probe's answers are the same. Else kernels round by
-    the shape of the batch and near-ties may turn, which is said; but tokens that both ways chose
-    must have the same log p within :data:`HALF_TOLERANCE` on average, or something is broken.
+    ``full`` (float32 weights): only if the trial answers are the same. Else kernels round by the
+    shape of the batch and near-ties may turn, which is always said; but tokens that both ways
+    chose must have the same log p within :data:`HALF_TOLERANCE` on average, or something is
+    broken.
     """
     pairs = list(zip(alone, together, strict=True))
     turned = sum(one.token_ids != other.token_ids for one, other in pairs)
@@ -78,7 +79,8 @@ def batch_agreement(
     apart = [gap for one, other in pairs for gap in _gaps(one, other)]
     if turned and (not apart or math.fsum(apart) / len(apart) > HALF_TOLERANCE):
         return Batching(1, f"{what}, beyond what rounding explains")
-    return Batching(rows, what if turned else "")
+    return Batching(rows, f"rounding of these weights depends on the batch, so close calls between "
+                          f"two tokens may turn ({what})")  # fmt: skip
 
 
 def _gaps(one: GenerateOutput, other: GenerateOutput) -> Iterator[float]:
