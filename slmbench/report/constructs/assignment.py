@@ -114,6 +114,19 @@ SHOWN_FIRST: Mapping[str, tuple[str, ...]] = {
         "selfcheck_ngram_auroc",
     ),
     "multiple_choice": ("acc", "acc_norm"),
+    "bbq": (
+        "bbq_acc_disambiguated", "bbq_acc_ambiguous", "bbq_s_dis", "bbq_s_amb", "bbq_acc_gap",
+        "bbq_unknown_rate_ambiguous",
+    ),
+    "coreference": (
+        "acc", "coreference_acc_pro", "coreference_acc_anti", "coreference_gap", "gender_acc_gap",
+    ),
+    "name_swap": ("stereotype_preference", "swap_logratio", "swap_flip"),
+    "swap_answers": ("swap_answer_change", "swap_acc", "swap_acc_gap"),
+    "open_ended": (
+        "lexicon_negative_rate", "lexicon_positive_rate", "lexicon_negative_gap",
+        "lexicon_negative_gap_null",
+    ),
     "crows_pairs": (
         "stereotype_preference", "stereotype_distance", "crows_preference_equal_tokens",
         "crows_preference_per_token",

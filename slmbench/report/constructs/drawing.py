@@ -94,7 +94,7 @@ def _lay_out(figure: Any, axes: Axes, used: Sequence[str], series: int) -> None:
         "tickfont": {"size": 10},
         "automargin": True,
     }
-    y: dict[str, object] = {"title": {"text": escaped(axes.y)}}
+    y: dict[str, object] = {"title": {"text": escaped(axes.y)}, "automargin": True}
     if axes.unit == "fraction":
         y |= {"tickformat": ".0%"}
     if axes.from_zero:
@@ -191,7 +191,8 @@ def scatter(
         showlegend=False,
     )
     figure.update_layout(
-        xaxis=_axis(plane.x, plane.x_unit, xs), yaxis=_axis(plane.y, plane.y_unit, ys)
+        xaxis=_axis(plane.x, plane.x_unit, xs),
+        yaxis={**_axis(plane.y, plane.y_unit, ys), "automargin": True},
     )
     return Figure(name, title, caption, (), figure.to_plotly_json())
 

@@ -10,7 +10,8 @@ from slmbench.report.constructs.drawing import Axes, Mark, Series, categories, d
 from slmbench.report.constructs.gathering import Material, TaskRuns
 from slmbench.report.figures import Figure
 
-BITS = "variants, the most compressed first [effective bits per weight]"
+BITS = "most compressed first [bits per weight]"
+"""Title of the axis of variants; effective bits, everything stored counted."""
 
 
 def level_figure(material: Material, tasks: Sequence[TaskRuns], construct: str) -> Figure | None:

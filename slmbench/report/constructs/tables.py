@@ -22,6 +22,8 @@ from slmbench.store import StoredRun
 IN_SIGHT = 6
 """Metrics in a task's first table where none are declared for its scorer; the others stand in a
 second one that can be opened."""
+FEWEST = 3
+"""In sight at least, where some are declared."""
 QUALIFIED = "mia_"
 """Metrics whose reason stands beside a value: it says what the value does not show."""
 
@@ -121,7 +123,7 @@ def _ordered(task: TaskRuns, construct: str, rows: Iterable[Mapping[str, MetricR
 
 def _in_sight(task: TaskRuns, names: Sequence[str]) -> int:
     declared = {task.primary, *SHOWN_FIRST.get(task.scorer, ())}
-    return len(declared.intersection(names)) if len(declared) > 1 else IN_SIGHT
+    return max(FEWEST, len(declared.intersection(names))) if len(declared) > 1 else IN_SIGHT
 
 
 def _head(name: str, rows: Iterable[Mapping[str, MetricRow]]) -> Head:
@@ -136,12 +138,11 @@ def _head(name: str, rows: Iterable[Mapping[str, MetricRow]]) -> Head:
 
 
 def _number(run: StoredRun, rows: Mapping[str, MetricRow], name: str) -> Number:
-    row = rows.get(name) or next((r for r in rows.values() if r.estimate.value is None), None)
+    row = rows.get(name)
     title = METRICS[name].label if name in METRICS else name
-    if row is None or (row.metric != name and run.record.status.value == "ok"):
-        return Number(Cell(title, name, reason="this run has no such number"))
-    if row.metric != name:
-        return Number(cell_of(row, title, name))
+    if row is None:
+        why = run.record.reason or "this run has no such number"
+        return Number(Cell(title, name, status=run.record.status.value, reason=why))
     extra = [f"{row.n_failed} unscored"] if row.n_failed else []
     if row.estimate.value is not None and not row.suspect:
         extra += [row.reason] if row.reason and name.startswith(QUALIFIED) else []

@@ -14,6 +14,7 @@ import pytest
 import builders as b
 import synthetic_store
 from slmbench.analysis import load_results
+from slmbench.records import Status
 from slmbench.report import write_report
 from slmbench.report.constructs import ConstructPage, construct_of
 from slmbench.report.constructs.assignment import SCORERS
@@ -171,14 +172,23 @@ def test_a_failed_run_keeps_its_row_and_reason(tmp_path: Path) -> None:
     shelf = b.Shelf(tmp_path)
     work = b.task("ctx", "context_faithful")
     shelf.task(b.cell(ROOT, work, suite="x"), b.choice_items("q", 9), {"context_faithful": [1] * 9})
-    from slmbench.records import Status
-
     shelf.failure(b.cell(SMALL, work, suite="x"), Status.OOM, "out of memory at item 3")
     rows = _pages(tmp_path)["hallucination"].tasks[0].rows
     failed = next(row for row in rows if row.line.label == "m-q4").numbers[0].cell
     assert failed.value is None
     assert failed.failed
     assert failed.reason == "out of memory at item 3"
+
+
+def test_a_failed_run_fails_in_every_column(tmp_path: Path) -> None:
+    shelf = b.Shelf(tmp_path)
+    work = b.task("ctx", "context_faithful")
+    scores = {"context_faithful": [1] * 9, "parametric_rate": [0] * 9}
+    shelf.task(b.cell(ROOT, work, suite="x"), b.choice_items("q", 9), scores)
+    shelf.failure(b.cell(SMALL, work, suite="x"), Status.TIMEOUT, "no end within 3 s")
+    rows = _pages(tmp_path)["hallucination"].tasks[0].rows
+    failed = next(row for row in rows if row.line.label == "m-q4")
+    assert [n.cell.status for n in failed.numbers] == ["timeout", "timeout"]
 
 
 def test_groups_are_a_table_tinted_from_the_ideal(tmp_path: Path) -> None:
