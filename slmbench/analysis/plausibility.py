@@ -41,6 +41,11 @@ FEWEST_ALIKE = 5
 NEARLY_ALL = 0.95
 BELOW_CHANCE_P = 0.005
 """Of 200 models that guess, one is called suspect for scoring below chance."""
+BELOW_CHANCE_IS_A_FINDING = frozenset(
+    {"bbq_acc_ambiguous", "bbq_acc_disambiguated", "bbq_acc_aligned", "bbq_acc_nonaligned"}
+)
+"""Accuracies in which one kind of option (unknown, a group) may be avoided on purpose: to lie
+below guessing is what they are there to show."""
 POSITION_P = 0.001
 EMPTY_SHARE = 0.5
 CERTAIN_SHARE = 0.1
@@ -103,6 +108,8 @@ def _below_chance(e: Evidence) -> Iterator[Suspicion]:
     for row in e.rows:
         estimate, chance = row.estimate, row.chance
         if chance is None or estimate.value is None or "below chance" not in row.flags:
+            continue
+        if row.metric in BELOW_CHANCE_IS_A_FINDING:
             continue
         n = estimate.n
         if estimate.se:

@@ -231,6 +231,16 @@ def test_guessing_is_rarely_called_below_chance(tmp_path: Path) -> None:
     assert called <= 3
 
 
+def test_avoiding_the_unknown_option_is_a_finding_not_a_bug(tmp_path: Path) -> None:
+    shelf = b.Shelf(tmp_path)
+    items = b.choice_set([("A", "B", "C")] * N, _gold(N, 3))
+    judged = {"bbq_acc_ambiguous": [0.0] * N}
+    shelf.task(b.cell(b.variant("v"), b.task("slm_bbq", "bbq_acc_ambiguous")), items, judged)
+    (row,) = [r for r in load_results(tmp_path).metric_rows if r.metric == "bbq_acc_ambiguous"]
+    assert "below chance" in row.flags
+    assert not row.suspect
+
+
 def test_every_answer_is_the_same_letter(tmp_path: Path) -> None:
     gold = _gold(N, 4)
     logprobs = _honest(N, 4, gold)
