@@ -32,7 +32,7 @@ class Key:
     def read(cls, target: str) -> Key:
         """From a JSON list, or an object with ``accepted`` and ``threshold``.
 
-        UnscorableError ``no_reference`` when no accepted answer has a letter or a digit.
+        UnscorableError ``no_reference`` when there is no accepted answer.
         """
         try:
             found = json.loads(target)
@@ -43,7 +43,7 @@ class Key:
             threshold, found = float(found["threshold"]), found["accepted"]
         if not isinstance(found, list):
             raise UnscorableError("no_reference")
-        accepted = tuple(text for text in map(str, found) if says_something(text))
+        accepted = tuple(text for text in map(str, found) if text.strip())
         if not accepted:
             raise UnscorableError("no_reference")
         return cls(accepted, threshold)
@@ -94,11 +94,14 @@ def says_something(text: str) -> bool:
     return any(character.isalnum() for character in text)
 
 
-def spoken(output: GenerateOutput) -> str:
-    """The text of an answer; UnscorableError when it failed or says nothing."""
+def spoken(output: GenerateOutput, key: Key) -> str:
+    """The text of an answer; UnscorableError when it failed or says nothing.
+
+    Without a letter or a digit it says nothing, unless just that was asked for ("%").
+    """
     if output.failure is not None:
         raise UnscorableError(output.failure)
-    if not says_something(output.text):
+    if not says_something(output.text) and not key.matches(output.text):
         raise UnscorableError("empty_output")
     return output.text
 

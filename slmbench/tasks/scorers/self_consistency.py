@@ -39,8 +39,9 @@ def score(item_set: ItemSet, outputs: Sequence[ItemOutput]) -> list[ScoreRow]:
 
 def _values(answered: Answered) -> Values:
     greedy, *sampled = answered.generations()
-    key, answer = Key.read(answered.item.target), spoken(greedy)
-    samples = [text for output in sampled if (text := _said(output)) is not None]
+    key = Key.read(answered.item.target)
+    answer = spoken(greedy, key)
+    samples = [text for output in sampled if (text := _said(output, key)) is not None]
     if len(samples) < FEWEST_SAMPLES:
         raise UnscorableError("too_few_samples")
     clusters, grade = by_form(samples), key.grade(answer)
@@ -62,9 +63,9 @@ def _values(answered: Answered) -> Values:
     }
 
 
-def _said(output: GenerateOutput) -> str | None:
+def _said(output: GenerateOutput, key: Key) -> str | None:
     try:
-        return spoken(output)
+        return spoken(output, key)
     except UnscorableError:
         return None
 

@@ -63,7 +63,7 @@ def _metrics(item: Item) -> tuple[str, ...]:
 
 def _values(answered: Answered) -> Values:
     output, key = answered.generated(), Key.read(answered.item.target)
-    text = spoken(output)
+    text = spoken(output, key)
     grade, contains = key.grade(text), key.occurs_in(text)
     correct, attempted = grade == "correct", grade != "not_attempted"
     return {

@@ -73,7 +73,7 @@ def test_answers_of_which_normalisation_leaves_nothing_are_compared_as_they_are(
     assert not key.occurs_in("vitamin B35")
 
 
-@pytest.mark.parametrize("target", ["", "not json", "[]", '["", "!"]', "3", '"Paris"'])
+@pytest.mark.parametrize("target", ["", "not json", "[]", '["", " "]', "3", '"Paris"'])
 def test_an_item_without_an_accepted_answer_cannot_be_judged(target: str) -> None:
     with pytest.raises(UnscorableError, match="no_reference"):
         Key.read(target)
@@ -125,6 +125,11 @@ def test_an_answer_that_says_nothing_is_a_failure_and_no_abstention(output: Gene
         row.metric for row in rows
     }
     assert all(row.value is None for row in rows)
+
+
+def test_a_mark_is_an_answer_where_a_mark_was_asked_for() -> None:
+    assert values(scored('["%"]', [said(" % ")]))["answer_correct"] == 1.0
+    assert {row.failure for row in scored('["%"]', [said("?")])} == {"empty_output"}
 
 
 def test_without_log_probabilities_there_is_no_confidence_row() -> None:
