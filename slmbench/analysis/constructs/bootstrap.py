@@ -40,11 +40,13 @@ def bootstrapped(
     if len(members) < FEWEST_CLUSTERS:
         return Estimate(value, n, method="one cluster: no interval")
     rows = [np.asarray(each, dtype=np.intp) for each in members]
+    alone = np.concatenate(rows) if len(rows) == n else None  # every item is its own cluster
     numbers = np.random.default_rng(seed)
     found: list[float] = []
     for _ in range(draws):
         chosen = numbers.integers(len(rows), size=len(rows))
-        again = statistic(np.concatenate([rows[i] for i in chosen]))
+        drawn = np.concatenate([rows[i] for i in chosen]) if alone is None else alone[chosen]
+        again = statistic(drawn)
         if again is not None:
             found.append(again)
     if len(found) < _USABLE * draws:
