@@ -125,6 +125,25 @@ def test_digest_changes_with_yaml_include_and_python(root: Path) -> None:
         seen.add(digest)
 
 
+def test_digest_covers_the_functions_of_slmbench_that_a_task_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    yaml = tmp_path / "t.yaml"
+    yaml.write_text(
+        "# not this: !function slmbench.tasks.published.gone.gone\n"
+        "process_docs: !function slmbench.tasks.published.bbq.bbq\n"
+        "doc_to_text: !function beside.text\n"
+    )
+    (found,) = definitions._own_modules(yaml)
+    assert found == Path(definitions.__file__).parent / "published" / "bbq.py"
+    assert found.is_file()
+    before = definitions.definition_digest("slm_bbq")
+    other = tmp_path / "bbq.py"
+    other.write_text("changed = True\n")
+    monkeypatch.setattr(definitions, "_own_modules", lambda _: {other})
+    assert definitions.definition_digest("slm_bbq") != before
+
+
 def test_own_definition_names_scorer_columns_and_data() -> None:
     task = definitions.define("slm_occupation_pronoun")
     assert (task.own, task.scorer, task.licence) == (True, "stereotype_pairs", "Apache-2.0")
