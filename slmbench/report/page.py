@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Iterable, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
 
 from slmbench.analysis import MEANINGS, Comparison, FlagMeaning, Results, compare_to_parents
 from slmbench.analysis.compare import Refused
-from slmbench.analysis.fidelity import measure_fidelity
+from slmbench.analysis.fidelity import Fidelity, measure_fidelity
 from slmbench.analysis.gates import gates_passed
 from slmbench.metrics import METRICS
 from slmbench.report.cells import Cell, cell_of
@@ -206,9 +206,6 @@ def make_page(results: Results, title: str) -> Page:
     estimates = _estimates(results, rows)
     days = sorted(r.record.started_utc[:10] for r in results.stored)
     levels = {show(r.chance, "fraction") for r in rows if r.chance is not None}
-    seen = {f for row in results.metric_rows for f in row.flags}
-    seen |= {f for d in (*comparison.deltas, *bases.deltas) for f in d.flags}
-    seen |= {f for row in measured.rows for f in row.flags}
     found = tuple(f for f in tradeoffs.values() if f is not None)
     problems = troubles(results)
     return Page(
@@ -238,11 +235,21 @@ def make_page(results: Results, title: str) -> Page:
         skipped=skipped(results),
         unavailable=unavailable(results),
         machines=machines(results),
-        flags=tuple(MEANINGS[f] for f in sorted(seen)),
+        flags=_flags(results, (comparison, bases), measured),
         accuracy_tasks=accuracy_tasks,
         elsewhere=elsewhere,
         constructs=construct_pages(material, title),
     )
+
+
+def _flags(
+    results: Results, compared: Iterable[Comparison], measured: Fidelity
+) -> tuple[FlagMeaning, ...]:
+    """Those of every number that the page may show."""
+    seen = {f for row in results.metric_rows for f in row.flags}
+    seen |= {f for comparison in compared for d in comparison.deltas for f in d.flags}
+    seen |= {f for row in measured.rows for f in row.flags}
+    return tuple(MEANINGS[f] for f in sorted(seen))
 
 
 def _other(comparison: Comparison, hidden: Set[Path]) -> Comparison:
