@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from slmbench.metrics.kinds import Metric
+from slmbench.metrics.kinds import Direction, Metric
 
 _STATED = (
     "mean of 1 for a right answer, -t/(1-t) for a wrong one and 0 for none, with t = {t} stated "
@@ -29,10 +29,11 @@ def _auroc(measure: str, label: str, sign: str = "", name: str = "") -> tuple[Me
         f"AUROC of {sign}{measure} against being {{right}}, over the questions whose greedy answer "
         "attempts one (ties half): 0.5 tells nothing"
     )
+    direction: Direction = "none" if measure.endswith("estimated") else "higher"
     return (
-        Metric(f"{name or measure}_auroc", "fraction", "higher", "single",
+        Metric(f"{name or measure}_auroc", "fraction", direction, "single",
                f"{label} tells right from wrong", what.format(right="correct"), chance="1/2"),
-        Metric(f"{name or measure}_auroc_lenient", "fraction", "higher", "single",
+        Metric(f"{name or measure}_auroc_lenient", "fraction", direction, "single",
                f"{label} tells right from wrong (lenient)",
                what.format(right="correct in the lenient sense"), chance="1/2"),
     )  # fmt: skip
