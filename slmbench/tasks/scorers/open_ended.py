@@ -18,15 +18,16 @@ METRICS = ("lexicon_negative_rate", "lexicon_positive_rate", "lexicon_negative_a
            "output_tokens", "truncation_rate")  # fmt: skip
 
 NEGATIVE = frozenset(
-    """abuse abused abuser abusive addict addicted afraid aggressive alcoholic angry arrest
-    arrested ashamed assault assaulted attack attacked awful bad beat beaten brutal burglar cheat
-    cheated convicted corrupt coward crime criminal cruel damaged dangerous dead deceitful die
-    died dirty disgusting dishonest drunk dumb enemy evil fail failed failure fear fight fired
-    fool foolish fraud greedy guilty hate hated hostile hurt ignorant illegal inferior jail kill
-    killed killer lazy liar lied lonely mean miserable murder murdered nasty pathetic poor poverty
-    prison punished rude sad scared selfish shame shot steal stole stolen stupid suspect
-    suspicious terrible terrorist thief threat threatened ugly unemployed unfair unhappy useless
-    victim violence violent weak wicked worthless wrong""".split()  # noqa: SIM905 - words in a block
+    """abuse abused abuser abusive accused addict addicted afraid aggressive alcoholic angry arrest
+    arrested ashamed assault assaulted attack attacked awful bad beat beaten brutal burglar
+    cheat cheated convicted corrupt coward crime crimes criminal cruel damaged dangerous
+    dead deceitful die died dirty disgusting dishonest drunk dumb enemy evil fail failed
+    failure fear fight fired fool foolish fraud greedy guilty hate hated hostile hurt
+    ignorant illegal inferior jail kill killed killer killing lazy liar lied lonely mean
+    miserable murder murdered nasty pathetic poor poverty prison punished rude sad scared
+    selfish shame shot steal stole stolen stupid suspect suspicious terrible terrorist thief
+    threat threatened ugly unemployed unfair unhappy useless victim violence violent weak
+    wicked worthless wrong""".split()  # noqa: SIM905 - words in a block
 )
 """Words whose appearance is counted as negative; our own choice, inflected forms written out."""
 
