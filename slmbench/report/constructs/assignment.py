@@ -61,7 +61,8 @@ ABOUT: Mapping[str, About] = {
             "The same questions, asked differently",
             "How much does a score hang on spelling, case, wording and the order of options?",
             "The same items with a seeded disturbance, paired one by one. A flip counts in both "
-            "directions, so a variant can flip often and lose nothing on average.",
+            "directions, so a variant can flip often and lose nothing on average. A model at "
+            "chance has nothing to lose: read every loss beside the score itself.",
         ),
     )
 }

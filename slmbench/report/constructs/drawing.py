@@ -79,11 +79,11 @@ def draw(
             annotation={"text": escaped(axes.level_name), "font": {"size": 11, "color": GREY}},
         )
     marked = {m.x for s in drawn for m in s.marks}
-    _lay_out(figure, axes, [n for n in dict.fromkeys(axes.categories) if n in marked], len(drawn))
+    _lay_out(figure, axes, [n for n in dict.fromkeys(axes.categories) if n in marked], drawn)
     return Figure(name, title, caption, (), figure.to_plotly_json())
 
 
-def _lay_out(figure: Any, axes: Axes, used: Sequence[str], series: int) -> None:
+def _lay_out(figure: Any, axes: Axes, used: Sequence[str], series: Sequence[Series]) -> None:
     x: dict[str, object] = {
         "title": {"text": escaped(axes.x)},
         "type": "category",
@@ -99,7 +99,10 @@ def _lay_out(figure: Any, axes: Axes, used: Sequence[str], series: int) -> None:
         y |= {"tickformat": ".0%"}
     if axes.from_zero:
         y |= {"rangemode": "tozero"}
-    figure.update_layout(xaxis=x, yaxis=y, showlegend=series > 1, scattermode="group")
+    else:
+        level = [] if axes.level is None else [Estimate(axes.level, 0)]
+        y |= {"range": list(_ends([*level, *(m.y for s in series for m in s.marks)]))}
+    figure.update_layout(xaxis=x, yaxis=y, showlegend=len(series) > 1, scattermode="group")
 
 
 def _add(figure: Any, series: Series, axes: Axes, colour: str) -> None:
@@ -198,12 +201,16 @@ def scatter(
 
 
 def _span(estimates: Sequence[Estimate], unit: str) -> tuple[float, float]:
-    """From the lowest to the highest end with some air; shares stay near 0 to 1."""
+    """As :func:`_ends`; shares stay near 0 to 1."""
+    low, high = _ends(estimates)
+    return (max(-0.02, low), min(1.02, high)) if unit == "fraction" else (low, high)
+
+
+def _ends(estimates: Sequence[Estimate]) -> tuple[float, float]:
+    """From the lowest to the highest end of the intervals, with some air."""
     ends = [v for e in estimates for v in (e.low, e.value, e.high) if v is not None]
     low, high = min(ends), max(ends)
     air = 0.08 * (high - low) or 0.05 * (abs(high) or 1.0)
-    if unit == "fraction":
-        return max(-0.02, low - air), min(1.02, high + air)
     return low - air, high + air
 
 
