@@ -13,6 +13,9 @@ from slmbench.report.figures import ACCENT, GREY, LINE, Figure, blank_figure, es
 from slmbench.report.format import show, show_range
 from slmbench.report.labels import Spot, place
 
+SYMBOLS = ("circle", "diamond-open", "square-open")
+"""Tell series apart that have to share a colour."""
+
 
 @dataclass(frozen=True, slots=True)
 class Mark:
@@ -71,7 +74,7 @@ def draw(
         return None
     figure = blank_figure()
     for index, one in enumerate(drawn):
-        _add(figure, one, axes, COLOURS[index % len(COLOURS)])
+        _add(figure, one, axes, (COLOURS[index % len(COLOURS)], SYMBOLS[index // len(COLOURS) % 3]))
     if axes.level is not None:
         figure.add_hline(
             y=axes.level,
@@ -105,8 +108,8 @@ def _lay_out(figure: Any, axes: Axes, used: Sequence[str], series: Sequence[Seri
     figure.update_layout(xaxis=x, yaxis=y, showlegend=len(series) > 1, scattermode="group")
 
 
-def _add(figure: Any, series: Series, axes: Axes, colour: str) -> None:
-    marks = series.marks
+def _add(figure: Any, series: Series, axes: Axes, look: tuple[str, str]) -> None:
+    marks, (colour, symbol) = series.marks, look
     mode = "lines+markers" if axes.joined else "markers"
     figure.add_scatter(
         x=[m.x for m in marks],
@@ -114,7 +117,7 @@ def _add(figure: Any, series: Series, axes: Axes, colour: str) -> None:
         error_y=_bars([m.y for m in marks], colour),
         mode=mode,
         line={"color": colour, "width": 1.2},
-        marker={"size": 9, "color": colour},
+        marker={"size": 9, "color": colour, "symbol": symbol},
         name=escaped(series.name),
         hovertext=[_hover(series.name, m, axes.unit) for m in marks],
         hoverinfo="text",

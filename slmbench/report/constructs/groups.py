@@ -26,7 +26,8 @@ class Tinted:
 
     cell: Cell
     heat: int
-    """0 to 100: distance from the ideal, or from the smallest value, as share of the largest."""
+    """0 to 100: distance from the ideal, or from the smallest value, as share of the largest; 0
+    without an interval."""
     above: bool
     """Above the ideal; also where there is none."""
 
@@ -106,7 +107,8 @@ def _tinted(row: MetricRow | None, title: str, span: tuple[float, float]) -> Tin
     if row is None:
         return None
     value, (origin, reach) = row.estimate.value, span
-    heat = 0 if value is None or row.suspect else round(100 * abs(value - origin) / reach)
+    told = value is not None and row.estimate.low is not None and not row.suspect
+    heat = round(100 * abs((value or 0.0) - origin) / reach) if told else 0
     return Tinted(cell_of(row, title), heat, value is None or value >= origin)
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
+from slmbench.analysis import MetricRow
 from slmbench.analysis.baselines import MEANINGS, SHORTCUTS
+from slmbench.analysis.constructs import derived
+from slmbench.analysis.constructs.judged_run import JudgedRun
 from slmbench.analysis.rows import DISTANCE_OF, Judged
 from slmbench.analysis.sentinels import Sentinel, sentinels
 from slmbench.analysis.statistics import Estimate, distance_estimate, mean_estimate
 from slmbench.metrics import METRICS
-from slmbench.records import Provenance
+from slmbench.records import Provenance, Status
 from slmbench.report.cells import Cell
 from slmbench.report.constructs.gathering import Material, TaskRuns
 
@@ -34,19 +37,38 @@ def floors(material: Material, task: TaskRuns, metrics: Sequence[str]) -> tuple[
         return ()
     shortcuts = tuple(_shortcuts(material, task, metrics))
     known = {floor.name for floor in shortcuts}
-    found = [_sentinel(one, metrics) for one in sentinels(task.items) if one.name not in known]
+    made = [_with_derived(task, one) for one in sentinels(task.items) if one.name not in known]
+    found = [_floor(one, rows, metrics) for one, rows in made]
     found += shortcuts
     return tuple(floor for floor in found if any(cell is not None for cell in floor.cells))
 
 
-def _sentinel(one: Sentinel, metrics: Sequence[str]) -> Floor:
-    return Floor(one.name, one.meaning, tuple(_of(one, metric) for metric in metrics))
+def _with_derived(task: TaskRuns, one: Sentinel) -> tuple[Sentinel, Mapping[str, MetricRow]]:
+    """The sentinel with its numbers that are no plain mean; over all items, no group apart."""
+    run = next((r for r in task.runs.values() if r.record.status is Status.OK), None)
+    if run is None or task.items is None:
+        return one, {}
+    whole = {
+        metric: replace(column, groups=("",) * len(column.groups))
+        for metric, column in one.judged.items()
+    }
+    rows = derived(JudgedRun(run, task.items, whole))
+    return one, {row.metric: row for row in rows if not row.scope}
 
 
-def _of(one: Sentinel, metric: str) -> Cell | None:
+def _floor(one: Sentinel, rows: Mapping[str, MetricRow], metrics: Sequence[str]) -> Floor:
+    return Floor(one.name, one.meaning, tuple(_of(one, rows, metric) for metric in metrics))
+
+
+def _of(one: Sentinel, rows: Mapping[str, MetricRow], metric: str) -> Cell | None:
     source = DISTANCE_OF.get(metric, metric)
     column, declared = one.judged.get(source), METRICS.get(metric)
-    if column is None or declared is None or column.weights or declared.unit not in TOLD:
+    if declared is None or declared.unit not in TOLD:
+        return None
+    if column is None:
+        row = rows.get(metric)
+        return None if row is None else _cell(one.name, metric, row.estimate, one.meaning)
+    if column.weights:
         return None
     estimate = _mean(column, bounded=METRICS[source].unit == "fraction")
     if source != metric:
