@@ -131,6 +131,15 @@ HALLUCINATION: tuple[Metric, ...] = (
         "exact",
     ),
     Metric(
+        "has_ans_contains",
+        "fraction",
+        "higher",
+        "mean",
+        "Has the answer in it",
+        "the answer stands in the reply as whole words, after SQuAD's normalisation, answerable "
+        "questions only; forgives whole sentences, and lists of guesses too",
+    ),
+    Metric(
         "no_ans_accuracy",
         "fraction",
         "higher",
@@ -220,8 +229,7 @@ HALLUCINATION: tuple[Metric, ...] = (
         "none",
         "mean",
         "Leaning towards a contradiction",
-        "log-likelihood per character of the choice that reports one minus the larger of the "
-        "answers",
+        "log-likelihood per character of the choice that reports a contradiction",
     ),
     Metric(
         "conflict_auroc",

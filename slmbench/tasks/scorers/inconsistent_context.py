@@ -3,7 +3,8 @@
 The item's target lists the roles of the choices: "conflict" says that the passages disagree,
 "first" is what the first passage says, "second" what the second says where they disagree
 (group "conflicting"), "other" what neither says where they agree (group "consistent"). Scores are
-log-likelihoods per character [nats/char].
+log-likelihoods per character [nats/char]. ``conflict_score`` is that of "conflict" alone: the same
+words in both groups, and no answer that one group states twice.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def _values(answered: Answered) -> Values:
         "conflict_detected": detected,
         "first_passage_preference": winner_share(told, 0),
         "agreement_kept": 1 - detected,
-        "conflict_score": scores[place["conflict"]] - max(told),
+        "conflict_score": scores[place["conflict"]],
         "conflict_correct": detected if conflicting else 1 - detected,
         "straddle_rate": answered.straddle_rate(),
     }

@@ -30,12 +30,13 @@ SILENT: tuple[str, ...] = (
 )
 """Regular expressions, matched anywhere in the answer, case ignored."""
 _SILENT = re.compile("|".join(SILENT), re.IGNORECASE)
+_HAS = ("has_ans_f1", "has_ans_exact", "has_ans_contains")
 _ALWAYS = ("squad2_f1", "output_tokens", "truncation_rate")
 
 
 def score(item_set: ItemSet, outputs: Sequence[ItemOutput]) -> list[ScoreRow]:
-    """Rows ``has_ans_f1`` and ``has_ans_exact`` or ``no_ans_accuracy``, and for all
-    ``squad2_f1``; a failed (or empty) answer makes them null."""
+    """Rows ``has_ans_f1``, ``has_ans_exact`` and ``has_ans_contains``, or ``no_ans_accuracy``,
+    and for all ``squad2_f1``; a failed (or empty) answer makes them null."""
     return judge(item_set, outputs, _metrics, _values)
 
 
@@ -60,7 +61,7 @@ def token_f1(answer: str, reference: str) -> float:
 
 
 def _metrics(item: Item) -> tuple[str, ...]:
-    return (*(("has_ans_f1", "has_ans_exact") if item.target else ("no_ans_accuracy",)), *_ALWAYS)
+    return (*(_HAS if item.target else ("no_ans_accuracy",)), *_ALWAYS)
 
 
 def _values(answered: Answered) -> Values:
@@ -69,6 +70,12 @@ def _values(answered: Answered) -> Values:
     lengths = answered.lengths()
     if not target:
         return {"no_ans_accuracy": float(declined), "squad2_f1": float(declined), **lengths}
+    given, wanted = flexible(text), flexible(target)
     f1 = 0.0 if declined else token_f1(text, target)
-    exact = not declined and flexible(text) == flexible(target)
-    return {"has_ans_f1": f1, "has_ans_exact": float(exact), "squad2_f1": f1, **lengths}
+    return {
+        "has_ans_f1": f1,
+        "has_ans_exact": float(not declined and given == wanted),
+        "has_ans_contains": float(not declined and f" {wanted} " in f" {given} "),
+        "squad2_f1": f1,
+        **lengths,
+    }

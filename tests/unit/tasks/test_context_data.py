@@ -156,6 +156,18 @@ def test_conflicting_passages_disagree_and_consistent_ones_do_not() -> None:
             assert row["choices"][row["gold"]] == roles["first"], row
 
 
+def test_conflicting_and_consistent_twins_differ_in_one_value() -> None:
+    data = {r["id"]: r for r in rows("slm_inconsistent_context")}
+    for name, row in data.items():
+        if row["group"] == "consistent":
+            continue
+        twin = data[name.replace("conflicting", "consistent")]
+        roles = dict(zip(json.loads(row["labels"]), row["choices"], strict=True))
+        told = row["passages"][1].replace(roles["second"], roles["first"])
+        assert [row["passages"][0], told] == twin["passages"], row
+        assert row["choices"] == twin["choices"], row
+
+
 @pytest.mark.parametrize(
     ("name", "places"), [("slm_unanswerable_context", 6), ("slm_inconsistent_context", 3)]
 )

@@ -179,13 +179,14 @@ def test_token_f1_by_hand() -> None:
 def test_has_ans_and_no_ans_by_hand() -> None:
     has, none = asked("answerable", "nine coins"), asked("unanswerable")
     assert values("unanswerable", has, gen("Nine coins.")) == {
-        "has_ans_f1": 1.0, "has_ans_exact": 1.0, "squad2_f1": 1.0,
+        "has_ans_f1": 1.0, "has_ans_exact": 1.0, "has_ans_contains": 1.0, "squad2_f1": 1.0,
     }  # fmt: skip
     # "it costs nine coins": 2 * 2 / (4 + 2)
     assert values("unanswerable", has, gen("It costs nine coins")) == {
         "has_ans_f1": pytest.approx(2 / 3), "has_ans_exact": 0.0,
-        "squad2_f1": pytest.approx(2 / 3),
+        "has_ans_contains": 1.0, "squad2_f1": pytest.approx(2 / 3),
     }  # fmt: skip
+    assert values("unanswerable", has, gen("ninety-nine coins"))["has_ans_contains"] == 0.0
     assert set(values("unanswerable", has, gen("unanswerable")).values()) == {0.0}
     assert values("unanswerable", none, gen("Unanswerable")) == {
         "no_ans_accuracy": 1.0, "squad2_f1": 1.0,
@@ -260,11 +261,11 @@ def test_contradictions_by_hand() -> None:
     item = choice(("aa", "they", "bb"), CONFLICTING, "conflicting", gold=1)
     # per character: second -1.5, conflict -0.5, first -1
     assert values("inconsistent_context", item, ll(-3.0), ll(-2.0), ll(-2.0)) == {
-        "conflict_detected": 1.0, "first_passage_preference": 1.0, "conflict_score": 0.5,
+        "conflict_detected": 1.0, "first_passage_preference": 1.0, "conflict_score": -0.5,
         "conflict_correct": 1.0,
     }  # fmt: skip
     assert values("inconsistent_context", item, ll(-1.0), ll(-4.0), ll(-1.0)) == {
-        "conflict_detected": 0.0, "first_passage_preference": 0.5, "conflict_score": -0.5,
+        "conflict_detected": 0.0, "first_passage_preference": 0.5, "conflict_score": -1.0,
         "conflict_correct": 0.0,
     }  # fmt: skip
 
@@ -272,10 +273,10 @@ def test_contradictions_by_hand() -> None:
 def test_seeing_a_contradiction_in_agreement_is_wrong() -> None:
     item = choice(("aa", "bb", "they"), CONSISTENT, "consistent", gold=1)
     assert values("inconsistent_context", item, ll(-3.0), ll(-2.0), ll(-2.0)) == {
-        "agreement_kept": 0.0, "conflict_score": 0.5, "conflict_correct": 0.0,
+        "agreement_kept": 0.0, "conflict_score": -0.5, "conflict_correct": 0.0,
     }  # fmt: skip
     assert values("inconsistent_context", item, ll(-3.0), ll(-2.0), ll(-8.0)) == {
-        "agreement_kept": 1.0, "conflict_score": -1.0, "conflict_correct": 1.0,
+        "agreement_kept": 1.0, "conflict_score": -2.0, "conflict_correct": 1.0,
     }  # fmt: skip
 
 
@@ -284,7 +285,7 @@ def test_a_constant_model_is_half_right_about_contradictions() -> None:
         found = values("inconsistent_context", choice(("aa", "bb", "cc"), roles, group),
                        *[ll(-2.0)] * 3)  # fmt: skip
         assert found["conflict_correct"] == 0.5
-        assert found["conflict_score"] == 0.0
+        assert found["conflict_score"] == -1.0
 
 
 def test_roles_that_belong_to_the_other_group_are_a_failure() -> None:

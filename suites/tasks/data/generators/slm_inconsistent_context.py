@@ -4,7 +4,8 @@
 
 Twelve kinds of passages, fifteen subjects of each. Two passages state the same attribute of the
 subject: with different values ("conflicting") or with the same one ("consistent", the control:
-a model that always sees a conflict gets these wrong). Which of two values stands in the first
+a model that always sees a conflict gets these wrong). The two items of a subject differ in that
+one value alone. Which of two values stands in the first
 passage is drawn at random, and so is the order of the choices.
 """
 
@@ -14,7 +15,7 @@ import json
 import random
 from pathlib import Path
 
-from passages import KINDS, Attribute, Kind
+from passages import KINDS, Kind
 
 SEED = 20250302
 CONFLICT = "The passages disagree."
@@ -26,48 +27,48 @@ def rows() -> list[dict[str, object]]:
     rng = random.Random(SEED)  # noqa: S311 - a seeded draw, no secret
     found: list[dict[str, object]] = []
     for name, kind in KINDS.items():
-        for number, subject in enumerate(kind.subjects):
-            for group in ("conflicting", "consistent"):
-                found.append(_item(rng, f"{name}-{number:02d}-{group}", name, kind, subject, group))
+        for number in range(len(kind.subjects)):
+            found += _twins(rng, name, kind, number)
     return found
 
 
-def _item(
-    rng: random.Random, item_id: str, name: str, kind: Kind, subject: str, group: str
-) -> dict[str, object]:
-    number = kind.subjects.index(subject)
+def _twins(rng: random.Random, name: str, kind: Kind, number: int) -> list[dict[str, object]]:
+    """A conflicting and a consistent item that differ in one value of the second passage."""
+    subject = kind.subjects[number]
     attribute = kind.attributes[number % len(kind.attributes)]
-    others = [a for a in kind.attributes if a is not attribute]
-    beside = rng.sample(others, 2)
+    beside = rng.sample([a for a in kind.attributes if a is not attribute], 2)
     first, second = rng.sample(attribute.values, 2)
-    told = (first, second) if group == "conflicting" else (first, first)
-    texts = [
-        _passage(rng, kind, subject, attribute.sentence.format(v=value), extra)
-        for value, extra in zip(told, beside, strict=True)
-    ]
-    roles = ["conflict", "first", "second" if group == "conflicting" else "other"]
-    options = dict(zip(roles, (CONFLICT, first, second), strict=True))
-    turn = rng.randrange(3)
-    order = roles[turn:] + roles[:turn]
-    if rng.random() < 0.5:
-        order.reverse()
-    right = "conflict" if group == "conflicting" else "first"
-    return {
-        "id": item_id,
-        "passages": texts,
-        "question": attribute.question.format(x=subject),
-        "choices": [options[role] for role in order],
-        "gold": order.index(right),
-        "kind": name,
-        "group": group,
-        "labels": json.dumps(order),
-    }
+    extras = [a.sentence.format(v=rng.choice(a.values)) for a in beside]
+    leads = [rng.random() < 0.5 for _ in extras]
+    turn, flip = rng.randrange(3), rng.random() < 0.5
+    found: list[dict[str, object]] = []
+    for group, told in (("conflicting", second), ("consistent", first)):
+        roles = ["conflict", "first", "second" if group == "conflicting" else "other"]
+        options = dict(zip(roles, (CONFLICT, first, second), strict=True))
+        order = roles[turn:] + roles[:turn]
+        order = order[::-1] if flip else order
+        stated = [attribute.sentence.format(v=value) for value in (first, told)]
+        right = "conflict" if group == "conflicting" else "first"
+        found.append(
+            {
+                "id": f"{name}-{number:02d}-{group}",
+                "passages": [
+                    _passage(kind.opening.format(x=subject), *parts)
+                    for parts in zip(stated, extras, leads, strict=True)
+                ],
+                "question": attribute.question.format(x=subject),
+                "choices": [options[role] for role in order],
+                "gold": order.index(right),
+                "kind": name,
+                "group": group,
+                "labels": json.dumps(order),
+            }
+        )
+    return found
 
 
-def _passage(rng: random.Random, kind: Kind, subject: str, told: str, extra: Attribute) -> str:
-    sentences = [told, extra.sentence.format(v=rng.choice(extra.values))]
-    rng.shuffle(sentences)
-    return " ".join([kind.opening.format(x=subject), *sentences])
+def _passage(opening: str, told: str, extra: str, lead: bool) -> str:
+    return " ".join([opening, told, extra] if lead else [opening, extra, told])
 
 
 def text() -> str:
