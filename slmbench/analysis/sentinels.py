@@ -115,7 +115,7 @@ _CHOOSING: Mapping[str, _Likelihoods] = {
     "random": _random,
     "constant": lambda _, lengths: [-5.0] * len(lengths),
     FIRST: lambda _, lengths: [-1.0, *[-1e3] * (len(lengths) - 1)],
-    "longest answer": lambda _, lengths: [1e-3 * n - 1e3 for n in lengths],
+    "longest answer": lambda _, lengths: [10.0 * n - 1e6 for n in lengths],
 }
 _WRITING: Mapping[str, str] = {"always abstains": ABSTAINS, "constant text": CONSTANT}
 

@@ -103,7 +103,7 @@ def is_exact(target: Target, model: ModelInfo | None) -> bool:
 
 
 def sentinels(template: Subject, tasks: Sequence[TaskItems], skipped: Sequence[str]) -> GateResult:
-    """G4: three fakes over all tasks, through worker and scorer. ``template`` is a fake."""
+    """G4: six fakes over all tasks, through worker and scorer. ``template`` is a fake."""
     found: list[Sentinel] = []
     for mode in MODES:
         subject = template.with_options(mode=mode)

@@ -1,12 +1,14 @@
 """G4: a model that knows nothing scores chance, or is an error; never more.
 
-Three fakes go through the real path (worker, scorer): one whose numbers are NaN, one that finds
-all tokens equally likely, one that answers by hash. A scorer with ``argmax`` over NaN or over
-ties gives index 0, and on data whose right answer is always the first (TruthfulQA MC1) a dead
-model would score 100 %.
+Six fakes go through the real path (worker, scorer): one whose numbers are NaN, one that finds
+all tokens equally likely, one that answers by hash, one that always writes that it does not know,
+one that prefers the choice that is asked for first and one that prefers the longest. A scorer with
+``argmax`` over NaN or over ties gives index 0, and on data whose right answer is always the first
+(TruthfulQA MC1) a dead model would score 100 %.
 
-A rate with a chance level must contain it in its interval; a rate without one (exact match,
-abstention) must lie near 0; NaN must leave no score at all.
+A rate with a chance level must contain it in its interval; a rate without one (exact match) must
+lie near 0, and for the one that always abstains at no more than one half; NaN must leave no score
+at all. The longest choice may score what the items say that it scores, if that is not nearly all.
 """
 
 from __future__ import annotations
@@ -14,9 +16,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
+from slmbench.analysis.baselines import item_baselines
 from slmbench.analysis.chance import chance_level
+from slmbench.analysis.sentinels import Sentinel as NoSkill
+from slmbench.analysis.sentinels import sentinels
 from slmbench.gates.result import GateResult, judged
 from slmbench.metrics import METRICS
 from slmbench.records import ScoreRow, Status
@@ -25,11 +30,15 @@ from slmbench.store.gates import GateNumber
 from slmbench.tasks.scorers.answers import winner_share
 
 GATE = "G4"
-Mode = Literal["nan", "constant", "random"]
-MODES: tuple[Mode, ...] = ("nan", "constant", "random")
+Mode = Literal["nan", "constant", "random", "abstain", "first", "longest"]
+MODES: tuple[Mode, ...] = get_args(Mode)
 Z = 3.29
 """Normal quantile of a two-sided 99.9 % interval: the fakes are fixed, a false alarm would stay."""
 _NEAR_ZERO = 0.02
+_NO_MORE_BY_ABSTAINING = 0.5
+"""Of a rate without a chance level: half of the questions may be there to be declined."""
+_TOO_GOOD_A_SHORTCUT = 0.9
+"""A set whose first or longest choice is right this often is broken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +63,7 @@ def sentinel_of(
     """Collect the primary metric's values."""
     values = tuple(r.value for r in rows if r.metric == primary and r.value is not None)
     chance = chance_level(primary, items.items)
-    expected: tuple[float, ...] = () if chance is None else (chance,)
-    if chance is not None and mode == "constant" and primary == "acc":
-        expected += (_shortest(items),)
+    expected = () if chance is None else (chance, *_by_form(items, primary, mode, chance))
     return Sentinel(items.task, mode, status, primary, values, expected)
 
 
@@ -69,6 +76,29 @@ def _shortest(items: ItemSet) -> float:
         if item.gold is not None and item.gold < len(sizes):
             shares.append(winner_share(sizes, item.gold))
     return math.fsum(shares) / len(shares) if shares else 0.0
+
+
+def _by_form(items: ItemSet, primary: str, mode: Mode, chance: float) -> tuple[float, ...]:
+    """What length or place of the choices give besides chance; never nearly everything.
+
+    Raw sums of log-likelihoods prefer short texts: a model to which all tokens are alike does so
+    throughout, one that answers by hash on the whole, which may only take it below chance.
+    """
+    if mode == "first":
+        found = [b.estimate.value for b in item_baselines(items) if b.shortcut == "first answer"]
+    elif mode == "longest":
+        found = [_mean(s, primary) for s in sentinels(items) if s.name == "longest answer"]
+    else:
+        shortest = _shortest(items) if primary == "acc" else None
+        alike = mode == "constant"
+        return () if shortest is None or (not alike and shortest >= chance) else (shortest,)
+    return tuple(v for v in found if v is not None and v < _TOO_GOOD_A_SHORTCUT)
+
+
+def _mean(one: NoSkill, primary: str) -> float | None:
+    column = one.judged.get(primary)
+    kept = [value for value in column.values if value is not None] if column else []
+    return math.fsum(kept) / len(kept) if kept else None
 
 
 def judge_sentinels(found: Sequence[Sentinel], skipped: Sequence[str] = ()) -> GateResult:
@@ -99,7 +129,8 @@ def fault_of(one: Sentinel) -> str:
     if one.expected:
         near = any(low <= value <= high for value in one.expected)
         return "" if near else f"{said}, expected {' or '.join(f'{e:.3f}' for e in one.expected)}"
-    knows = metric.direction == "higher" and metric.ideal is None and low > _NEAR_ZERO
+    most = _NO_MORE_BY_ABSTAINING if one.mode == "abstain" else _NEAR_ZERO
+    knows = metric.direction == "higher" and metric.ideal is None and low > most
     return f"{said}, expected nothing" if knows else ""
 
 

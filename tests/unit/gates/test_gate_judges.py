@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from builders import choice_items
+from builders import choice_items, choice_set
 from slmbench.gates import logprob_parity, noise_floor, sentinels, tokenizer_parity
 from slmbench.gates.noise_floor import Answer, Change, compare_answers, judge_floor
 from slmbench.gates.result import TITLES, GateResult
@@ -17,6 +17,7 @@ from slmbench.gates.sentinels import judge_sentinels, sentinel_of
 from slmbench.gates.strings import strings
 from slmbench.gates.tokenizer_parity import Encoded, judge_tokenizers
 from slmbench.records import ScoreRow, Status
+from slmbench.requests import LoglikelihoodRequest
 from slmbench.store.gates import FLOOR_FLIPS, FLOOR_MAX
 
 
@@ -256,7 +257,7 @@ def sentinel(mode: Any, values: list[float | None], *, metric: str = "acc", **ki
 
 def test_an_argmax_over_nothing_that_scores_everything_is_caught() -> None:
     """The historic bug: arg max over all-NaN or all-equal is index 0, and gold is always 0."""
-    for mode in ("nan", "constant", "random"):
+    for mode in ("nan", "constant", "random", "abstain", "first", "longest"):
         result = judge_sentinels([sentinel(mode, [1.0] * 100)])
         assert result.verdict == "failed", mode
         assert f"t, {mode} model" in result.details[0]
@@ -299,6 +300,39 @@ def test_rates_without_a_chance_level_must_be_near_nothing() -> None:
     loud = sentinel("random", [0.0, 1.0] * 50, metric="exact_match")
     assert judge_sentinels([quiet]).verdict == "passed"
     assert judge_sentinels([loud]).verdict == "failed"
+
+
+def test_what_abstains_always_is_right_at_most_half_the_time() -> None:
+    half = sentinel("abstain", [0.0, 1.0] * 50, metric="exact_match")
+    most = sentinel("abstain", [0.0, 1.0, 1.0, 1.0] * 25, metric="exact_match")
+    assert judge_sentinels([half]).verdict == "passed"
+    assert judge_sentinels([most]).verdict == "failed"
+
+
+def test_place_and_length_explain_what_the_items_say_but_never_nearly_all() -> None:
+    """The right answer stands first, and is the longest, in ``share`` of a hundred items."""
+
+    def judged(mode: Any, share: float) -> str:
+        texts = [(("xxxx", "y") if i < 100 * share else ("y", "xxxx")) for i in range(100)]
+        items = choice_set(texts, [0] * 100)
+        long_first = tuple(
+            item.model_copy(update={
+                "gold": 0 if i < 100 * share else 1 if mode == "first" else 0,
+                "requests": tuple(LoglikelihoodRequest(context="q", continuation=f" {c}")
+                                  for c in item.choices),
+            })
+            for i, item in enumerate(items.items)
+        )  # fmt: skip
+        values: list[float | None] = [float(i < 100 * share) for i in range(100)]
+        items = items.model_copy(update={"items": long_first})
+        one = sentinel_of(items, "acc", mode, Status.OK, rows_of(values))
+        return judge_sentinels([one]).verdict
+
+    for mode in ("first", "longest"):
+        assert judged(mode, 0.75) == "passed"
+        assert judged(mode, 0.25) == "passed"
+        assert judged(mode, 0.95) == "failed"
+    assert judged("random", 0.75) == "failed"
 
 
 def test_no_task_is_no_pass_and_skipped_ones_are_listed() -> None:
