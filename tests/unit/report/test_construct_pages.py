@@ -252,3 +252,21 @@ def test_a_lineage_without_runs_of_the_parent_is_still_ordered(tmp_path: Path) -
         shelf.task(spec, b.choice_items("q", 6), {"context_faithful": [1] * 6}, model=b.model(bits))
     rows = pages(tmp_path)["hallucination"].tasks[0].rows
     assert [row.line.label for row in rows] == ["c", "b", "a"]
+
+
+def test_a_dead_model_has_derived_numbers_too(tmp_path: Path) -> None:
+    shelf = b.Shelf(tmp_path)
+    items = judged_by("stereoset", b.choice_items("s", 20, choices=3), ("race", "gender"))
+    spec = b.cell(ROOT, b.task("s", "stereotype_preference"), suite="bias")
+    scores = {
+        "stereotype_preference": coins("x", 20, 0.7),
+        "stereoset_ss_item": coins("x", 20, 0.7),
+        "stereoset_lms_item": coins("y", 20, 0.9),
+    }
+    shelf.task(spec, items, scores)
+    task = pages(tmp_path)["bias"].tasks[0]
+    column = [head.metric for head in task.heads].index("stereoset_icat")
+    assert task.rows[0].numbers[column].cell.value is not None
+    dead = {floor.name: floor.cells[column] for floor in task.floors}["constant"]
+    assert dead is not None
+    assert dead.value == pytest.approx(0.5)
