@@ -24,7 +24,7 @@ from slmbench.backends.decoding import Room
 from slmbench.backends.hf_folder import FolderSize, check_folder
 from slmbench.backends.options import read_options
 from slmbench.backends.probe import agreement, probe_packs
-from slmbench.backends.protocol import BackendError, Capabilities, LoadJob, Sharing
+from slmbench.backends.protocol import BackendError, Batching, Capabilities, LoadJob, Sharing
 from slmbench.backends.text import PROBE, LocalBackend, Step
 from slmbench.backends.transformers_attention import UnsupportedAttentionError
 from slmbench.backends.transformers_generate import TorchBatch
@@ -67,7 +67,7 @@ class TransformersOptions(Frozen):
     build of PyTorch can: the same precision, up to 2.4 times as fast, a second copy of the weights
     in memory. Answers written alone and the latency, memory and energy workloads always use the
     layers as they are."""
-    generate_batch: int = Field(default=16, ge=1, le=256)
+    generate_batch: int = Field(default=32, ge=1, le=256)
     """Most answers of a quality task that are written at a time; 1: each alone. Workloads that
     are timed take no notice of it."""
 
@@ -256,6 +256,12 @@ class TransformersBackend(LocalBackend):
             if part is None:
                 return
             yield part.cpu().numpy()
+
+    def _try_batches(self) -> Batching:
+        try:
+            return super()._try_batches()
+        except (TypeError, AttributeError, ValueError, RuntimeError) as error:
+            return Batching(1, f"this model cannot be batched: {error}")
 
     def _room(self) -> Room:
         rows, reason = self._options.generate_batch, ""

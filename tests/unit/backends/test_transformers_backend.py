@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig
 
-from slmbench.backends.protocol import BackendError, LoadJob, Sharing
+from slmbench.backends.protocol import BackendError, Batching, LoadJob, Sharing
 from slmbench.backends.transformers import TransformersBackend
 from slmbench.backends.transformers_load import endings
 from slmbench.records import ModelInfo, Status
@@ -96,6 +96,27 @@ def test_sliding_windows_are_scored_the_plain_way(tmp_path: Path) -> None:
     assert info.kv_bytes_per_token is None
     naive = [o.logprob for o in backend.loglikelihood(REQUESTS, share=False)]
     assert logprobs(folder) == naive
+    draws = [GenerateRequest(prompt="A", max_tokens=12, temperature=1.0, seed=s) for s in (1, 2, 1)]
+    found = [o.token_ids for o in backend.generate_many(draws)]
+    assert found[0] == found[2] != found[1]
+    assert backend.batching() == Batching(1, "a layer has a sliding window or a running state")
+
+
+def test_a_model_that_breaks_in_a_batch_is_asked_one_by_one(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend, _ = start(tiny)
+    plain = backend._model.forward
+
+    def unpadded(**inputs: Any) -> Any:
+        if inputs.get("attention_mask") is not None:
+            raise TypeError("no mask, please")
+        return plain(**inputs)
+
+    monkeypatch.setattr(backend._model, "forward", unpadded)
+    assert backend.batching() == Batching(1, "this model cannot be batched: no mask, please")
+    asked = [GenerateRequest(prompt=p, max_tokens=3) for p in ("One", "Another")]
+    assert len(list(backend.generate_many(asked))) == 2
 
 
 def test_model_info_counts_tied_weights_once(tiny: Path) -> None:
