@@ -145,8 +145,8 @@ SHOWN_FIRST: Mapping[str, tuple[str, ...]] = {
     ),
 }  # fmt: skip
 """Scorer -> metrics that stand beside the primary one: those that must be read together."""
-SHOWN_LAST = ("bias_direction",)
-"""Material of other numbers."""
+SHOWN_LAST = ("bias_direction", "straddle_rate", "margin")
+"""Material of other numbers, and of checks."""
 
 _TABLES: Mapping[str, tuple[Metric, ...]] = {
     "hallucination": HALLUCINATION,

@@ -48,8 +48,6 @@ class Axes:
     level_name: str = ""
     categories: tuple[str, ...] = ()
     """All that may occur, in their order."""
-    joined: bool = False
-    """Lines between the marks of a series."""
     from_zero: bool = True
 
 
@@ -110,13 +108,11 @@ def _lay_out(figure: Any, axes: Axes, used: Sequence[str], series: Sequence[Seri
 
 def _add(figure: Any, series: Series, axes: Axes, look: tuple[str, str]) -> None:
     marks, (colour, symbol) = series.marks, look
-    mode = "lines+markers" if axes.joined else "markers"
     figure.add_scatter(
         x=[m.x for m in marks],
         y=[m.y.value for m in marks],
         error_y=_bars([m.y for m in marks], colour),
-        mode=mode,
-        line={"color": colour, "width": 1.2},
+        mode="markers",
         marker={"size": 9, "color": colour, "symbol": symbol},
         name=escaped(series.name),
         hovertext=[_hover(series.name, m, axes.unit) for m in marks],

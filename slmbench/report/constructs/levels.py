@@ -26,7 +26,7 @@ def level_figure(material: Material, tasks: Sequence[TaskRuns], construct: str) 
         "different things and are not to be added up. ↑ higher is better, ↓ lower is better."
     )
     axes = Axes(BITS, "primary metric of each task", "fraction",
-                categories=tuple(places.values()), joined=True)  # fmt: skip
+                categories=tuple(places.values()))  # fmt: skip
     return draw(f"{construct}-levels", "By compression level", caption, series, axes)
 
 

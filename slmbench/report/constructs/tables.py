@@ -19,7 +19,7 @@ from slmbench.report.format import show
 from slmbench.spec import TaskSpec
 from slmbench.store import StoredRun
 
-IN_SIGHT = 6
+IN_SIGHT = 5
 """Metrics in a task's first table where none are declared for its scorer; the others stand in a
 second one that can be opened."""
 FEWEST = 3
