@@ -103,7 +103,7 @@ def _lay_out(figure: Any, axes: Axes, used: Sequence[str], series: Sequence[Seri
     else:
         level = [] if axes.level is None else [Estimate(axes.level, 0)]
         y |= {"range": list(_ends([*level, *(m.y for s in series for m in s.marks)]))}
-    figure.update_layout(xaxis=x, yaxis=y, showlegend=len(series) > 1, scattermode="group")
+    figure.update_layout(xaxis=x, yaxis=y, showlegend=True, scattermode="group")
 
 
 def _add(figure: Any, series: Series, axes: Axes, look: tuple[str, str]) -> None:

@@ -108,7 +108,7 @@ def _drop(one: Robustness) -> Number:
         e = against.difference
         ends = show_range(e.value or 0.0, e.low, e.high, "fraction")
         more = show_difference(e.value or 0.0, "fraction")
-        told.append(f"parent’s drop {more}" + (f" ({ends})" if ends else ""))
+        told.append(f"against the parent’s drop {more}" + (f" ({ends})" if ends else ""))
     return Number(_cell(one, one.drop, "robustness_drop"), tuple(told))
 
 

@@ -87,7 +87,7 @@ def test_disturbed_items_get_a_page_though_they_are_no_scores(tmp_path: Path) ->
     assert small.cell.value == pytest.approx(expected)
     assert small.cell.range
     assert "→" in small.extra[0]
-    assert small.extra[1].startswith("parent’s drop +")
+    assert small.extra[1].startswith("against the parent’s drop +")
     assert [f.name for f in page.figures] == [
         "robustness-arc_easy-drop-figure", "robustness-arc_easy-flip-figure",
     ]  # fmt: skip
