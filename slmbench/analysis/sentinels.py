@@ -88,7 +88,7 @@ _Answer = Callable[[str, Item], ItemOutput]
 def _judged(name: str, items: ItemSet, answer: _Answer) -> Sentinel | None:
     try:
         rows = score(items, [answer(name, item) for item in items.items])
-    except (SlmbenchError, ValueError):
+    except (SlmbenchError, LookupError, ValueError):  # items of another version
         return None
     return Sentinel(name, judged_by_metric(rows))
 
