@@ -72,7 +72,8 @@ BOUNDS: Mapping[str, Bound] = {
     # Answers in words: nothing that is made without reading is right.
     "squad2_f1": Bound(0.5),  # half of the questions have no answer: always abstaining
     **dict.fromkeys(
-        ("has_ans_f1", "has_ans_exact", "exact_match", "exact_match_flexible"), NOTHING
+        ("has_ans_f1", "has_ans_exact", "has_ans_contains", "exact_match", "exact_match_flexible"),
+        NOTHING,
     ),
     **dict.fromkeys(("answer_correct", "answer_contains", "accuracy_given_attempted"), NOTHING),
     **dict.fromkeys(("greedy_correct", "greedy_contains", "majority_correct"), NOTHING),
@@ -117,7 +118,7 @@ STATED: Mapping[tuple[str, str, Mode], tuple[float, str]] = {
         ("slm_truthfulqa_mc1", metric, mode): (best, MORE_OR_FEWER)
         for mode in MODES
         for metric, best in (("confidence_auroc", 0.7), ("selective_acc_50", 0.55),
-                             ("selective_acc_80", 0.45), ("aurc", 0.5))
+                             ("selective_acc_80", 0.55), ("aurc", 0.5))
         if mode != "abstain"
     },
     ("slm_truthfulqa_mc2", "truthfulqa_mc2", "longest"): (0.8, "true choices are longer"),
