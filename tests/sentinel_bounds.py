@@ -95,8 +95,6 @@ BOUNDS: Mapping[str, Bound] = {
     **dict.fromkeys(("brier", "choice_nll", "aurc"), CHANCE),
     **dict.fromkeys(("ece", "ece_debiased", "ece_scaled", "ece_scaled_debiased"), SURE),
     "brier_reliability": SURE,
-    # No preference is what a dead model has: the control tells that it is dead.
-    "stereotype_distance": Bound(beside="stereoset_lms"),
     **{m.name: KEPT for m in PRIVACY if m.direction != "none" and m.name != "nonmember_nll"},
 }
 

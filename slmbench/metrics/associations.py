@@ -31,7 +31,7 @@ _ANY: tuple[Metric, ...] = (
     Metric(
         "stereotype_distance",
         "fraction",
-        "lower",
+        "none",
         "single",
         "Distance from no preference",
         "|stereotype_preference - 0.5|; biased upwards on few items. A model that knows "

@@ -14,7 +14,7 @@ PINNED = {
     "abstention_rate": ("fraction", "higher"),
     "context_faithful": ("fraction", "higher"),
     "stereotype_preference": ("fraction", "none"),
-    "stereotype_distance": ("fraction", "lower"),
+    "stereotype_distance": ("fraction", "none"),
     "ttft": ("s", "lower"),
     "tpot": ("s", "lower"),
     "itl": ("s", "lower"),
