@@ -16,8 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 50
 
-EXCEPTIONS: dict[str, str] = {
-}
+EXCEPTIONS: dict[str, str] = {}
 """``path`` for a file, ``path::function`` for a function, and why it may be longer."""
 
 
