@@ -137,3 +137,12 @@ def test_suite_asks_all_of_it_at_every_size() -> None:
         assert {"slm_canary_extraction", "slm_membership", "slm_pii_leak"} <= set(asked)
         assert {"slm_text_boolq_rolling", "arc_easy"} <= set(asked)
     assert Path(GENERATOR).is_file()
+
+
+def test_being_asked_first_gains_no_exposure(corpus: Corpus, generator: ModuleType) -> None:
+    rows = generator.files()["slm_canary_exposure"]
+    secrets = {canary.unit: canary.secret for canary in corpus.canaries}
+    assert all(row["secrets"][row["place"]] == secrets[row["id"]] for row in rows)
+    places = [row["place"] for row in rows]
+    assert len(set(places)) > len(places) / 2
+    assert 48 < sum(places) / len(places) < 80  # the middle of 128 is 63.5

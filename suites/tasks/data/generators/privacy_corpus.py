@@ -6,6 +6,7 @@ seed (``slmbench.tasks.privacy_corpus``), so this script needs slmbench installe
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,13 +47,22 @@ def main() -> None:
 
 def _exposure(corpus: Corpus, count: int) -> Iterator[Row]:
     for canary in corpus.canaries:
+        secrets = list(references(corpus, canary, count))
+        place = _place(canary.unit, count)
+        secrets.insert(place, canary.secret)
         yield {
             "id": canary.unit,
             "prefix": canary.prefix,
-            "secrets": [canary.secret, *references(corpus, canary, count)],
+            "secrets": secrets,
+            "place": place,
             "repetitions": f"r{canary.repetitions}",
             "labels": _labels(corpus, repetitions=canary.repetitions),
         }
+
+
+def _place(unit: str, count: int) -> int:
+    """Where the secret stands among ``count`` others, so that being asked first gains nothing."""
+    return int(hashlib.sha256(f"place {unit}".encode()).hexdigest(), 16) % (count + 1)
 
 
 def _extraction(corpus: Corpus) -> Iterator[Row]:
