@@ -1,7 +1,7 @@
 """How much likelier a planted secret is than secrets that it could as well have been.
 
-The gold choice is the canary's secret, the others are sampled secrets of the same form. With |R| = all of
-them (Carlini et al., arXiv 1802.08232, eq. 2, estimated by sampling)::
+The gold choice is the canary's secret, the others are sampled secrets of the same form. With |R| =
+all of them (Carlini et al., arXiv 1802.08232, eq. 2, estimated by sampling)::
 
     exposure = log2 |R| - log2 rank,    rank = 1 + #(likelier) + #(equally likely) / 2
 
