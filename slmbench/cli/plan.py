@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from slmbench.api import cell_states, plan_suites
 from slmbench.cli.output import Value, emit
 from slmbench.cli.selection import request_of
 from slmbench.estimates import estimates
+from slmbench.records import SkipRecord
 
 COLUMNS = (
     "state", "suite", "work", "variant", "target", "seconds", "memory_mb", "basis", "digest",
@@ -32,10 +34,7 @@ def execute(arguments: argparse.Namespace) -> int:
             spec.suite, spec.work_name, spec.variant.name, spec.target.name,
             round(guess.seconds, 1), memory, guess.basis, spec.key, state.reason,
         ))  # fmt: skip
-    rows += [
-        ("skip", s.suite, s.work, s.variant, s.target, None, None, None, None, s.reason)
-        for s in planned.plan.skips
-    ]
+    rows += _skipped(planned.plan.skips, each=arguments.format not in ("table", "md"))
     emit(COLUMNS, rows, arguments.format)
     open_seconds = sum(g.seconds for s, g in zip(states, guesses, strict=True) if s.status is None)
     print(
@@ -44,3 +43,23 @@ def execute(arguments: argparse.Namespace) -> int:
         file=sys.stderr,
     )
     return 0
+
+
+def _skipped(skips: Sequence[SkipRecord], *, each: bool) -> list[tuple[Value, ...]]:
+    """One row a skip, or, for people, one for all that a variant and target miss for a reason."""
+    groups: dict[tuple[str, ...], list[SkipRecord]] = {}
+    for skip in skips:
+        of_its_own = (skip.suite, skip.work) if each else ()
+        groups.setdefault((skip.variant, skip.target, skip.reason, *of_its_own), []).append(skip)
+    return [
+        ("skip", *_what(mine), mine[0].variant, mine[0].target, None, None, None, None,
+         mine[0].reason)
+        for mine in groups.values()
+    ]  # fmt: skip
+
+
+def _what(skips: Sequence[SkipRecord]) -> tuple[str, str]:
+    """Suite and work, or how many there are."""
+    suites = list(dict.fromkeys(skip.suite for skip in skips))
+    suite = suites[0] if len(suites) == 1 else f"{len(suites)} suites"
+    return suite, skips[0].work if len(skips) == 1 else f"{len(skips)} cells"

@@ -102,6 +102,11 @@ def test_plan_shows_cells_states_and_skips(world: World, capsys: Capture) -> Non
     assert all("gguf" in r["reason"] for r in skips)
     assert all(r["seconds"] is not None for r in rows if r["state"] == "ok")
     assert {r["basis"] for r in rows if r["state"] == "ok"} == {"same cell"}
+    assert main(["plan", *request.suites, *where]) == 0
+    table = capsys.readouterr().out.splitlines()
+    lines = [line for line in table if line.startswith("skip")]
+    assert len(lines) == len({(r["target"], r["reason"]) for r in skips})  # one for all cells
+    assert len(lines) < len(skips)
 
 
 @pytest.mark.parametrize("what", ["suites", "models", "backends", "metrics", "meters", "tasks"])
