@@ -46,6 +46,9 @@ BELOW_CHANCE_IS_A_FINDING = frozenset(
 )
 """Accuracies in which one kind of option (unknown, a group) may be avoided on purpose: to lie
 below guessing is what they are there to show."""
+BELOW_CHANCE_TASKS = ("truthfulqa", "slm_truthfulqa")
+"""Beginnings of tasks whose questions were chosen because models answer them wrongly (Lin et al.,
+arXiv 2109.07958, section 2.2): below guessing is their finding, too."""
 POSITION_P = 0.001
 EMPTY_SHARE = 0.5
 CERTAIN_SHARE = 0.1
@@ -109,7 +112,7 @@ def _below_chance(e: Evidence) -> Iterator[Suspicion]:
         estimate, chance = row.estimate, row.chance
         if chance is None or estimate.value is None or "below chance" not in row.flags:
             continue
-        if row.metric in BELOW_CHANCE_IS_A_FINDING:
+        if row.metric in BELOW_CHANCE_IS_A_FINDING or _misleads_on_purpose(e.run):
             continue
         n = estimate.n
         if estimate.se:
@@ -123,6 +126,10 @@ def _below_chance(e: Evidence) -> Iterator[Suspicion]:
                 "interval: are the labels inverted or shifted?",
                 row.metric,
             )
+
+
+def _misleads_on_purpose(run: StoredRun) -> bool:
+    return run.spec.work_name.startswith(BELOW_CHANCE_TASKS)
 
 
 def _one_position(e: Evidence) -> Iterator[Suspicion]:

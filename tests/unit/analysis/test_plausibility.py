@@ -241,6 +241,18 @@ def test_avoiding_the_unknown_option_is_a_finding_not_a_bug(tmp_path: Path) -> N
     assert not row.suspect
 
 
+@pytest.mark.parametrize(("task", "suspect"), [("slm_truthfulqa_binary", False), ("piqa", True)])
+def test_questions_chosen_to_mislead_may_score_below_guessing(
+    tmp_path: Path, task: str, suspect: bool
+) -> None:
+    items = b.choice_set([("A", "B")] * N, _gold(N, 2))
+    right = [float(i % 5 == 0) for i in range(N)]
+    b.Shelf(tmp_path).task(b.cell(b.variant("v"), b.task(task)), items, {"acc": right})
+    (row,) = [r for r in load_results(tmp_path).metric_rows if r.metric == "acc"]
+    assert "below chance" in row.flags
+    assert row.suspect is suspect
+
+
 def test_every_answer_is_the_same_letter(tmp_path: Path) -> None:
     gold = _gold(N, 4)
     logprobs = _honest(N, 4, gold)
