@@ -240,9 +240,18 @@ def test_a_change_of_a_derived_metric_is_refused(shelf: b.Shelf) -> None:
     for what in (BASE, CHILD):
         spec = b.cell(what, b.task("pairs", "stereotype_distance"), suite="bias")
         shelf.task(spec, items, {"stereotype_preference": [1.0, 0.0] * 20})
-    with pytest.raises(UsageError, match="tested through stereotype_preference"):
+    with pytest.raises(UsageError, match="has no better side"):
         check(shelf, "stereotype_distance:+1pp")
     assert check(shelf, "stereotype_distance:<40%")[0].outcome == "pass"
+
+
+def test_a_change_of_perplexity_is_tested_through_its_logarithm(shelf: b.Shelf) -> None:
+    items = b.choice_items("texts", 40)
+    for what in (BASE, CHILD):
+        spec = b.cell(what, b.task("texts", "ppl_rolling"), suite="perplexity")
+        shelf.task(spec, items, {"nll_rolling": [1.0, 2.0] * 20})
+    with pytest.raises(UsageError, match="tested through nll_rolling"):
+        check(shelf, "ppl_rolling:+1")
 
 
 def test_the_worst_outcome_stands_for_all(shelf: b.Shelf) -> None:
