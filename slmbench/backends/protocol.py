@@ -43,7 +43,7 @@ class Sharing:
 
     exact: bool
     reason: str = ""
-    """Why not, for people."""
+    """Why not, or what to know about a model's rounding, for people."""
 
 
 @dataclass(frozen=True, slots=True)

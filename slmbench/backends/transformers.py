@@ -23,7 +23,7 @@ from slmbench.backends import CAPABILITIES
 from slmbench.backends.decoding import Room
 from slmbench.backends.hf_folder import FolderSize, check_folder
 from slmbench.backends.options import read_options
-from slmbench.backends.probe import agreement, probe_packs
+from slmbench.backends.probe import NUDGE, agreement, probe_packs
 from slmbench.backends.protocol import BackendError, Batching, Capabilities, LoadJob, Sharing
 from slmbench.backends.text import PROBE, LocalBackend, Step
 from slmbench.backends.transformers_attention import UnsupportedAttentionError
@@ -39,7 +39,7 @@ from slmbench.backends.transformers_load import (
     load_tokenizer,
     plain_cache,
 )
-from slmbench.backends.transformers_packed import PackedScorer
+from slmbench.backends.transformers_packed import PackedScorer, nudged
 from slmbench.backends.units import TokenScore
 from slmbench.prefix_tree import Ids, Pack, Pair
 from slmbench.records import ModelInfo, Status
@@ -215,7 +215,12 @@ class TransformersBackend(LocalBackend):
             packed = [score for pack in packs for score in self._score_pack(pack)]
         except (UnsupportedAttentionError, TypeError, AttributeError, RuntimeError) as error:
             return Sharing(False, f"this model cannot be packed: {error}")
-        return agreement(pairs, alone, packed, full=self._is_full())
+
+        def again() -> list[TokenScore]:
+            with nudged(model, NUDGE):
+                return [self._score_alone(pair) for pair in pairs]
+
+        return agreement(pairs, alone, packed, full=self._is_full(), nudged=again)
 
     def _tokens_within(self, text: str, whole: Ids, before: Ids, characters: int) -> int:
         tokenizer = self._require_tokenizer()

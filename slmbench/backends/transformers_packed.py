@@ -24,6 +24,22 @@ SOFTMAX_ROWS = 16
 """Of these, how many are held in float32 at a time: they stay in the processor's cache."""
 
 
+@contextmanager
+def nudged(model: Any, size: float) -> Iterator[None]:
+    """The model with seeded normal noise of relative ``size`` on its input embeddings."""
+    draws = torch.Generator().manual_seed(0)
+
+    def disturb(module: Any, inputs: Any, output: torch.Tensor) -> torch.Tensor:
+        noise = torch.randn(output.shape, generator=draws).to(output.device)
+        return (output.float() * (1 + size * noise)).to(output.dtype)
+
+    hook = model.get_input_embeddings().register_forward_hook(disturb)
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
 class PackedScorer:
     """Scores packs with one model."""
 

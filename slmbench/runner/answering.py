@@ -92,21 +92,18 @@ def batching_observation(
 def sharing_observation(
     backend: Backend, items: Sequence[Item], *, share: bool
 ) -> Observation | None:
-    """Why prefixes were not shared; None where they were, or where nothing was scored."""
+    """Why prefixes were not shared, or what is to be known where they were; None: nothing."""
     if all(isinstance(r, GenerateRequest) for item in items for r in item.requests):
         return None
-    if not share:
-        reason = "asked for by scoring.shared_prefix: false"
-    else:
+    shared, reason = False, "asked for by scoring.shared_prefix: false"
+    if share:
         verdict = backend.sharing()
-        if verdict.exact:
+        shared, reason = verdict.exact, verdict.reason
+        if not reason:
             return None
-        reason = verdict.reason
+    how = "prefixes were shared" if shared else "every request was evaluated from scratch"
     return Observation(
-        kind="shared_prefix",
-        value=0.0,
-        unit="",
-        message=f"every request was evaluated from scratch: {reason}",
+        kind="shared_prefix", value=float(shared), unit="", message=f"{how}: {reason}"
     )
 
 

@@ -17,6 +17,7 @@ from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig
 from slmbench.backends.protocol import BackendError, Batching, LoadJob, Sharing
 from slmbench.backends.transformers import TransformersBackend
 from slmbench.backends.transformers_load import endings
+from slmbench.backends.transformers_packed import nudged
 from slmbench.records import ModelInfo, Status
 from slmbench.requests import GenerateRequest, LoglikelihoodRequest
 from slmbench.spec import Target
@@ -74,6 +75,21 @@ def test_every_way_to_score_gives_the_same(tiny: Path, options: dict[str, Any]) 
     naive = [o.logprob for o in backend.loglikelihood(REQUESTS, share=False)]
     assert logprobs(tiny) == pytest.approx(naive, abs=1e-3)
     assert logprobs(tiny, options=options) == pytest.approx(naive, abs=1e-3)
+
+
+def test_noise_on_embeddings_is_seeded_and_goes_away(tiny: Path) -> None:
+    backend, _ = start(tiny)
+    model, ids = backend._model, torch.tensor([backend.encode("A text", special=True)])
+    with torch.inference_mode():
+        still = model(ids).logits
+        found = []
+        for _ in range(2):
+            with nudged(model, 1e-6):
+                found.append(model(ids).logits)
+        after = model(ids).logits
+    assert torch.equal(found[0], found[1])
+    assert 0 < float((found[0] - still).abs().max()) < 1e-3
+    assert torch.equal(after, still)
 
 
 def test_long_trunks_are_causal_and_their_branches_see_them(

@@ -22,9 +22,9 @@ PROMPT = GenerateRequest(prompt="p", max_tokens=2)
 class Notes:
     """Answers with the number of the call, and keeps how it was asked."""
 
-    def __init__(self, *, exact: bool = True) -> None:
+    def __init__(self, *, exact: bool = True, why: str = "") -> None:
         self.calls: list[tuple[int, bool]] = []
-        self.exact = exact
+        self.exact, self.why = exact, why
         self.together: list[int] = []
         self.written = 0
         self.batches = Batching(16)
@@ -51,7 +51,7 @@ class Notes:
         )  # fmt: skip
 
     def sharing(self) -> Sharing:
-        return Sharing(self.exact, "" if self.exact else "it rounds")
+        return Sharing(self.exact, self.why or ("" if self.exact else "it rounds"))
 
 
 def item(name: str, *requests: Any) -> Item:
@@ -132,6 +132,10 @@ def test_the_record_says_why_prefixes_were_not_shared() -> None:
     assert seen is not None
     assert (seen.kind, seen.message) == (
         "shared_prefix", "every request was evaluated from scratch: it rounds")  # fmt: skip
+    coarse: Any = Notes(why="rounds coarsely")
+    noted = sharing_observation(coarse, items, share=True)
+    assert noted is not None
+    assert (noted.value, noted.message) == (1.0, "prefixes were shared: rounds coarsely")
     asked = sharing_observation(exact, items, share=False)
     assert asked is not None
     assert "scoring.shared_prefix" in asked.message
