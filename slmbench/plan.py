@@ -27,14 +27,13 @@ from slmbench.spec import (
     TaskSpec,
     Variant,
     VariantRef,
-    WorkloadPoint,
     WorkloadSpec,
 )
 from slmbench.spec.identity import recipe_digest, source_digest
 from slmbench.spec.suite import Perturbation, Size
 from slmbench.tasks.fidelity import FIDELITY, Pairing, text_digest
 from slmbench.tasks.perturbed import disturbed_definition
-from slmbench.tasks.workloads import WORKLOADS
+from slmbench.tasks.workloads import LIMITED, SERVED, WORKLOADS, points_of
 
 _TIMEOUT_S = 1800.0
 T = TypeVar("T")
@@ -94,14 +93,16 @@ def make_plan(
                 for work in works:
                     if reason:
                         skips.append(_skip(suite, variant, target, work, reason))
-                    else:
-                        spec = _cell(suite, selection.size, refs[variant.name], target, work,
-                                     definitions)  # fmt: skip
-                        paired = _paired(spec, work, pairing)
-                        cells += [Cell(p, variant) for p in paired]
-                        if not paired:
-                            why = pairing.why_none(spec.variant)
-                            skips.append(_skip(suite, variant, target, work, why))
+                        continue
+                    asked = [
+                        _cell(suite, selection.size, refs[variant.name], one, work, definitions)
+                        for one in _threaded(target, suite, work, selection.size)
+                    ]
+                    paired = [p for spec in asked for p in _paired(spec, work, pairing)]
+                    cells += [Cell(p, variant) for p in paired]
+                    if not paired:
+                        why = pairing.why_none(refs[variant.name])
+                        skips.append(_skip(suite, variant, target, work, why))
     if not cells:
         raise UsageError(
             "nothing to run: no chosen variant can be loaded by a chosen target",
@@ -243,7 +244,7 @@ def _cell(
         suite=suite.name,
         size=size,
         variant=ref,
-        target=resolve_target(target),
+        target=_roomy(resolve_target(target), resolved),
         work=resolved,
         timeout_s=knobs.timeout_s or _TIMEOUT_S,
     )
@@ -271,23 +272,24 @@ def _task(suite: Suite, work: SuiteTask, size: Size, definitions: Mapping[str, s
 def _workload(suite: Suite, work: SuiteWorkload, knobs: SizeKnobs) -> WorkloadSpec:
     if work.workload not in WORKLOADS:
         raise UnknownNameError("workload", work.workload, WORKLOADS)
-    if not knobs.prompt_tokens or not knobs.output_tokens:
+    points = points_of(suite.name, knobs)
+    if work.workload in SERVED and not knobs.loads:
         raise UsageError(
-            f"suite {suite.name}: a workload needs prompt_tokens and output_tokens",
-            hint="add them to each of the suite's sizes",
+            f"suite {suite.name}: {work.workload} needs loads", hint="see suites/serving.yaml"
         )
-    if work.workload == FIDELITY and len(knobs.prompt_tokens) * len(knobs.output_tokens) > 1:
+    if work.workload in LIMITED and not knobs.memory_limits_mb:
+        raise UsageError(
+            f"suite {suite.name}: {work.workload} needs memory_limits_mb",
+            hint="the limits of the devices in question, for example [1000, 2000]",
+        )
+    if work.workload == FIDELITY and len(points) > 1:
         raise UsageError(
             f"suite {suite.name}: fidelity takes one number of prompt_tokens and of output_tokens",
             hint="the context of a window and what is scored in it; `repeats` is their count",
         )
     return WorkloadSpec(
         workload=work.workload,
-        points=tuple(
-            WorkloadPoint(prompt_tokens=p, output_tokens=o)
-            for p in knobs.prompt_tokens
-            for o in knobs.output_tokens
-        ),
+        points=points,
         repeats=knobs.repeats or 1,
         warmup=knobs.warmup or 0,
         budget_s=knobs.budget_s,
@@ -295,7 +297,35 @@ def _workload(suite: Suite, work: SuiteWorkload, knobs: SizeKnobs) -> WorkloadSp
         idle_s=knobs.idle_s or 0.0,
         seed=suite.seed,
         text=text_digest() if work.workload == FIDELITY else "",
+        processes=knobs.processes or 1,
+        max_processes=knobs.max_processes,
+        precision=knobs.precision,
+        loads=(knobs.loads or ()) if work.workload in SERVED else (),
+        slo=knobs.slo if work.workload in SERVED else None,
+        memory_limits=tuple(mb * 10**6 for mb in knobs.memory_limits_mb or ())
+        if work.workload in LIMITED
+        else (),
     )
+
+
+def _threaded(target: Target, suite: Suite, work: SuiteTask | SuiteWorkload, size: Size,
+              ) -> tuple[Target, ...]:  # fmt: skip
+    """The target, or one for each thread count that the suite asks timed workloads to take."""
+    knobs = suite.sizes.get(size)
+    counts = knobs.threads if knobs is not None else None
+    if not counts or isinstance(work, SuiteTask) or work.workload == FIDELITY:
+        return (target,)
+    return tuple(
+        target.model_copy(update={"threads": n, "name": f"{target.name}-t{n}"}) for n in counts
+    )
+
+
+def _roomy(target: Target, work: TaskSpec | WorkloadSpec) -> Target:
+    """The target with a context that holds the workload's longest point."""
+    if isinstance(work, TaskSpec) or not work.timed:
+        return target
+    longest = max(point.tokens * point.batch for point in work.points)
+    return target.model_copy(update={"context": max(target.context, longest)})
 
 
 def _chosen(kind: str, names: Sequence[str], known: Mapping[str, T]) -> list[T]:

@@ -86,8 +86,10 @@ class Observation(Frozen):
     """For people: what was seen and what it does to the numbers."""
 
 
-class PhaseRecord(Frozen):
+class PhaseRecord(Grown):
     """One phase of a cell with everything that the meters read in it."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"process", "round"})
 
     phase: str
     """load, warm_up, items, prefill, decode, window, idle_before, idle_after."""
@@ -97,10 +99,18 @@ class PhaseRecord(Frozen):
     """perf_counter_ns difference."""
     measurements: tuple[Measurement, ...] = ()
     observations: tuple[Observation, ...] = ()
+    process: int = 0
+    """Which of the run's processes it ran in: 0, 1, 2 …"""
+    round: str = ""
+    """Phases of other runs with the same round ran next to it in time, in random order."""
 
 
-class ModelInfo(Frozen):
+class ModelInfo(Grown):
     """What the backend found when it loaded the artefact."""
+
+    later: ClassVar[frozenset[str]] = frozenset(
+        {"decode_weight_bytes", "matmul_parameters", "attention_width"}
+    )
 
     artefact_sha256: str
     """Digest of the file, or of the sorted list of a folder's files and digests."""
@@ -126,6 +136,13 @@ class ModelInfo(Frozen):
     """First token ids of a fixed probe text, to see BOS and tokenizer differences."""
     engine_version: str = ""
     """``llama-cpp-python 0.3.36 (AVX512 = 1 …)``."""
+    decode_weight_bytes: int | None = None
+    """Weight bytes that one decoding step reads, as stored: scales included, an untied input
+    embedding left out, a tied head once."""
+    matmul_parameters: int | None = None
+    """Parameters that every token is multiplied with (without embedding look-up)."""
+    attention_width: int | None = None
+    """Query heads × size of a head, for the operations of attention."""
 
 
 class CpuInfo(Frozen):
@@ -202,8 +219,38 @@ class AdaptiveStop(Frozen):
         return self.available - self.asked
 
 
-class RunRecord(Frozen):
+class MachinePeaks(Frozen):
+    """What the machine can do, measured with the threads of a target on the same cores."""
+
+    threads: int
+    read_bandwidth: float
+    """Best read-only reduction over arrays of four times the last-level cache or more [bytes/s]."""
+    gemm_flops: dict[str, float]
+    """Largest rate of a matrix product by type, over a sweep of shapes [FLOP/s]."""
+    llc_bytes: int | None
+    """Last-level cache [bytes]."""
+    measured_utc: str
+    method: str
+    """Kernels and libraries, for people."""
+
+
+class ObserverCost(Frozen):
+    """What watching a run cost: none of it is inside a timed window unless it says so."""
+
+    supervisor_cpu_s: float
+    """Processor time of the supervisor while the workers ran [s]."""
+    supervisor_rss_bytes: int
+    """Its resident memory at the end [bytes]."""
+    wall_s: float
+    """From the first worker's start to the last one's end [s]."""
+    meters_s: float
+    """Time that starting and stopping meters took in the workers, outside the phases [s]."""
+
+
+class RunRecord(Grown):
     """The sealed outcome of one cell."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"peaks", "observer"})
 
     schema_version: Literal[1] = 1
     run_id: str
@@ -232,6 +279,10 @@ class RunRecord(Frozen):
     phases: tuple[PhaseRecord, ...] = ()
     adaptive: AdaptiveStop | None = None
     """Tasks with ``until`` only."""
+    peaks: MachinePeaks | None = None
+    """Timed workloads: what the machine can do, as measured before or kept from before."""
+    observer: ObserverCost | None = None
+    """Timed workloads: what watching cost."""
     slmbench_version: str = Field(default="")
 
     @model_validator(mode="after")

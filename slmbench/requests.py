@@ -128,7 +128,7 @@ class LoglikelihoodOutput(Grown):
 class GenerateOutput(Grown):
     """Answer to a generate request, with one time stamp per generated token."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"token_logprobs"})
+    later: ClassVar[frozenset[str]] = frozenset({"token_logprobs", "engine_ns"})
 
     kind: Literal["generate"] = "generate"
     text: str
@@ -148,6 +148,9 @@ class GenerateOutput(Grown):
     token_logprobs: tuple[float, ...] = ()
     """Requests that ask for it: log p of each of ``token_ids`` at temperature 1 [nats], from a
     float32 log-softmax over the whole vocabulary."""
+    engine_ns: int | None = None
+    """Of the time from the first to the last token, how long the engine's own calls took [ns];
+    the rest is the loop around them. None where the backend cannot tell."""
 
 
 Output = Annotated[LoglikelihoodOutput | GenerateOutput, Field(discriminator="kind")]

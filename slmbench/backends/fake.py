@@ -232,10 +232,12 @@ class FakeBackend(LocalBackend):
         self._fail_at("generate")
         yield from super().generate_many(requests)
 
-    def generate_ids(self, prompts: Sequence[Sequence[int]], n: int) -> tuple[GenerateOutput, ...]:
+    def generate_ids(
+        self, prompts: Sequence[Sequence[int]], n: int, *, depth: int = 0
+    ) -> tuple[GenerateOutput, ...]:
         """As LocalBackend, after the fault if one was asked for."""
         self._fail_at("generate")
-        return super().generate_ids(prompts, n)
+        return super().generate_ids(prompts, n, depth=depth)
 
     def encode(self, text: str, *, special: bool) -> Ids:
         """UTF-8 bytes, shifted so that a blank is 0; nothing special is ever added."""

@@ -137,9 +137,13 @@ class Backend(Protocol):
     def batching(self) -> Batching:
         """How many answers ``generate_many`` writes at a time; decided when first asked."""
 
-    def generate_ids(self, prompts: Sequence[Sequence[int]], n: int) -> tuple[GenerateOutput, ...]:
+    def generate_ids(
+        self, prompts: Sequence[Sequence[int]], n: int, *, depth: int = 0
+    ) -> tuple[GenerateOutput, ...]:
         """Exactly ``n`` tokens after each prompt (end tokens ignored), from a cold KV cache.
 
+        The first ``depth`` tokens of each prompt are put into the cache before the clock starts:
+        ``start_ns`` comes after them, ``prompt_tokens`` and ``evaluated_tokens`` leave them out.
         For workloads: one output per prompt; a batch shares its time stamps.
         """
 

@@ -247,8 +247,12 @@ class LocalBackend(ABC):
             details += found
         return question.output(scores).model_copy(update={"details": tuple(details)})
 
-    def generate_ids(self, prompts: Sequence[Sequence[int]], n: int) -> tuple[GenerateOutput, ...]:
+    def generate_ids(
+        self, prompts: Sequence[Sequence[int]], n: int, *, depth: int = 0
+    ) -> tuple[GenerateOutput, ...]:
         """Exactly ``n`` tokens after each prompt, from a cold cache; a batch shares its times."""
+        if depth:
+            raise BackendError(Status.UNSUPPORTED, "depth is not built yet")
         rows = tuple(tuple(prompt) for prompt in prompts)
         self._check_room(rows, n)
         start = perf_counter_ns()

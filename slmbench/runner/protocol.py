@@ -11,7 +11,7 @@ from pydantic import Field, TypeAdapter
 
 from slmbench.records import Environment, ModelInfo, PhaseRecord, Status
 from slmbench.requests import ItemOutput
-from slmbench.spec import Frozen, RunSpec
+from slmbench.spec import Frozen, RunSpec, Target
 
 
 class CellJob(Frozen):
@@ -26,6 +26,10 @@ class CellJob(Frozen):
     """Folder of kept scores to answer from and add to; null: every request is evaluated."""
     scratch: str | None = None
     """Fidelity: folder of the parent's log-probabilities, to be written or read."""
+    process: int = 0
+    """Which of the cell's processes this is; workloads draw other prompts in each."""
+    target: Target | None = None
+    """Instead of the spec's: a process may have a context or a limit of its own."""
 
 
 class WorkerJob(Frozen):

@@ -44,7 +44,8 @@ from slmbench.runner.protocol import (
     StepDone,
     WorkerJob,
 )
-from slmbench.runner.workloads import Bench, meters_for, run_workload, runtime_phase, steps_of
+from slmbench.runner.workloads import Bench, meters_for, run_workload, steps_of
+from slmbench.runner.workloads.memory import runtime_phase
 from slmbench.spec import Target, TaskSpec, WorkloadSpec
 
 LIBRARIES = (
@@ -81,7 +82,8 @@ def main() -> None:
 
 
 def _work(job: WorkerJob, send: Send) -> None:
-    target = job.cells[0].spec.target
+    first = job.cells[0]
+    target = first.target or first.spec.target
     send(Started(environment=fingerprint(LIBRARIES)))
     if target.memory_limit_bytes is not None:
         limit_memory(target.memory_limit_bytes)
@@ -145,7 +147,14 @@ def _run_cell(cell: CellJob, model: LoadedModel, send: Send) -> None:
                 "this variant runs on simulated kernels: its speed and memory say nothing",
             )
         send(CellStarted(digest=cell.spec.digest, steps=steps_of(work)))
-        bench = Bench(model.backend, work, cell.spec.target.device, lambda: send(StepDone()))
+        bench = Bench(
+            model.backend,
+            work,
+            cell.spec.target.device,
+            lambda: send(StepDone()),
+            process=cell.process,
+            model=model.info,
+        )
         for record in run_workload(bench, model.phases):
             send(PhaseDone(phase=record))
         return

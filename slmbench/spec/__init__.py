@@ -10,6 +10,7 @@ from slmbench.spec.run import (
     WorkloadPoint,
     WorkloadSpec,
 )
+from slmbench.spec.serving import Load, Slo
 from slmbench.spec.suite import Scoring, SizeKnobs, Suite, SuiteTask, SuiteWorkload, Until
 from slmbench.spec.target import Target
 from slmbench.spec.variant import HubSource, ModelsFile, Source, Variant, WheelSource
@@ -18,12 +19,14 @@ __all__ = [
     "Frozen",
     "Grown",
     "HubSource",
+    "Load",
     "ModelsFile",
     "Recipe",
     "Reference",
     "RunSpec",
     "Scoring",
     "SizeKnobs",
+    "Slo",
     "Source",
     "Suite",
     "SuiteTask",

@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from slmbench.spec.base import Frozen, Grown, Name, canonical_json
+from slmbench.spec.serving import Load, Slo
 from slmbench.spec.suite import Perturbation, Size, Until
 from slmbench.spec.target import Target
 from slmbench.spec.variant import Format, Stage
@@ -71,18 +72,34 @@ class TaskSpec(Grown):
         return self.model_copy(update={"until": None, "perturb": how})
 
 
-class WorkloadPoint(Frozen):
+class WorkloadPoint(Grown):
     """One point of a workload grid."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"depth"})
 
     prompt_tokens: int = Field(ge=1)
     output_tokens: int = Field(ge=1)
     batch: int = Field(default=1, ge=1)
+    depth: int = Field(default=0, ge=0)
+    """Tokens that stand in the KV cache before the prompt; evaluated before the clock starts."""
 
     @property
     def label(self) -> str:
-        """Name in the manner of llama-bench: ``pp128+tg32``, with ``×b4`` for batches."""
+        """Name in the manner of llama-bench, see :func:`slmbench.spec.points.parse_point`."""
+        prompt, output = f"pp{self.prompt_tokens}", f"tg{self.output_tokens}"
+        name = f"{prompt}+{output}"
+        if self.output_tokens == 1:
+            name = prompt
+        elif self.prompt_tokens == 1:
+            name = output
+        depth = f"@d{self.depth}" if self.depth else ""
         batch = f"×b{self.batch}" if self.batch > 1 else ""
-        return f"pp{self.prompt_tokens}+tg{self.output_tokens}{batch}"
+        return f"{name}{depth}{batch}"
+
+    @property
+    def tokens(self) -> int:
+        """KV cells of one sequence at its end."""
+        return self.depth + self.prompt_tokens + self.output_tokens
 
 
 class Reference(Frozen):
@@ -96,7 +113,12 @@ class Reference(Frozen):
 class WorkloadSpec(Grown):
     """A synthetic load, or a text that is read out, with its resolved grid and protocol."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"text", "reference"})
+    later: ClassVar[frozenset[str]] = frozenset(
+        {
+            "text", "reference", "processes", "max_processes", "precision", "loads", "slo",
+            "memory_limits",
+        }
+    )  # fmt: skip
 
     kind: Literal["workload"] = "workload"
     workload: Name
@@ -112,6 +134,18 @@ class WorkloadSpec(Grown):
     """SHA-256 of the text that is read out; empty: random tokens."""
     reference: Reference | None = None
     """Fidelity: the model whose predictions are the standard."""
+    processes: int = Field(default=1, ge=1)
+    """Fresh processes that repeat the whole cell, in rounds with the other cells of the suite."""
+    max_processes: int | None = Field(default=None, ge=1)
+    """Rounds go on up to here while ``precision`` is not reached; null: ``processes`` is all."""
+    precision: float | None = Field(default=None, gt=0, lt=1)
+    """Half-width of the 95 % interval of each point's median, relative to it, that is enough."""
+    loads: tuple[Load, ...] = ()
+    """Serving: who sends requests, and how many."""
+    slo: Slo | None = None
+    """Serving: what makes a request good."""
+    memory_limits: tuple[int, ...] = ()
+    """OOM frontier: limits to search under [bytes]."""
 
     @property
     def timed(self) -> bool:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from slmbench.spec.base import Frozen, Name
+from slmbench.spec.serving import Load, Slo
 
 Size = Literal["demo", "standard", "full"]
 Count = Annotated[int, Field(ge=1)]
@@ -35,6 +36,27 @@ class SizeKnobs(Frozen):
     """Grid: prompt lengths [tokens]."""
     output_tokens: tuple[Count, ...] | None = None
     """Grid: generated lengths [tokens]."""
+    points: tuple[str, ...] | None = None
+    """Workload points by name instead of the grid: ``pp512``, ``tg128``, ``pp512+tg128@d2048``."""
+    depths: tuple[Annotated[int, Field(ge=0)], ...] | None = None
+    """Grid: tokens that stand in the KV cache before the prompt [tokens]; null: none."""
+    batches: tuple[Count, ...] | None = None
+    """Grid: sequences at a time; null: one."""
+    threads: tuple[Count, ...] | None = None
+    """Run timed workloads with each of these thread counts, as targets of their own; null: with
+    the target's."""
+    processes: int | None = Field(default=None, ge=1)
+    """Fresh processes per timed cell, in rounds with the suite's other cells; null: one."""
+    max_processes: int | None = Field(default=None, ge=1)
+    """Most of them, while ``precision`` is not reached."""
+    precision: float | None = Field(default=None, gt=0, lt=1)
+    """Enough when the 95 % interval of each point's median is this narrow, relative to it."""
+    loads: tuple[Load, ...] | None = None
+    """Serving: who sends requests, and how many."""
+    slo: Slo | None = None
+    """Serving: what makes a request good."""
+    memory_limits_mb: tuple[Count, ...] | None = None
+    """OOM frontier: memory limits to search under [10^6 bytes]."""
     timeout_s: float | None = Field(default=None, gt=0)
     """Hard limit per cell [s]."""
 

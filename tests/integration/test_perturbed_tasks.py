@@ -7,12 +7,9 @@ from typing import Any
 
 import pytest
 
-from slmbench.data.catalogue import by_hub
-from slmbench.data.providers import fetch
 from slmbench.errors import UsageError
 from slmbench.requests import GenerateRequest, ItemSet, LoglikelihoodRequest
-from slmbench.spec import TaskSpec
-from slmbench.tasks.definitions import dataset_of
+from stock_items import stock_items
 
 pytestmark = [pytest.mark.engine, pytest.mark.network]
 
@@ -25,23 +22,8 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
 
 
-def build(task: str, how: str | None, **settings: Any) -> ItemSet:
-    from slmbench.tasks.lm_eval_bridge import LocalData, build_items
-
-    spec = TaskSpec.model_validate(
-        {"task": task, "primary": "acc", "items": ITEMS, "num_fewshot": 0, "chat_template": False,
-         "seed": 1234, "perturb": how, **settings}
-    )  # fmt: skip
-    reference = dataset_of(task)
-    assert reference is not None
-    entry = by_hub(*reference)
-    if entry is None:
-        return build_items(spec, None)
-    found = fetch(entry.name)
-    data = LocalData(
-        found.path, found.source, found.sha256, found.licence, entry.strata, entry.cluster
-    )
-    return build_items(spec, data)
+def build(task: str, how: str | None, items: int = ITEMS, **settings: Any) -> ItemSet:
+    return stock_items(task, items, perturb=how, **settings)
 
 
 def contexts(items: ItemSet) -> list[str]:

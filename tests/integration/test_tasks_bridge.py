@@ -8,8 +8,6 @@ from typing import Any
 
 import pytest
 
-from slmbench.data.catalogue import by_hub
-from slmbench.data.providers import fetch
 from slmbench.errors import UsageError
 from slmbench.requests import (
     GenerateOutput,
@@ -20,8 +18,8 @@ from slmbench.requests import (
     LoglikelihoodRequest,
 )
 from slmbench.spec import TaskSpec
-from slmbench.tasks.definitions import dataset_of
 from slmbench.tasks.scorers import score
+from stock_items import stock_items
 from stock_task import lm_eval_task
 
 pytestmark = [pytest.mark.engine, pytest.mark.network]
@@ -38,24 +36,7 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def build(task: str, items: int | None = ITEMS, **settings: Any) -> ItemSet:
-    from slmbench.tasks.lm_eval_bridge import LocalData, build_items
-
-    spec = TaskSpec(
-        task=task,
-        primary="acc",
-        items=items,
-        **({"num_fewshot": 0, "chat_template": False, "seed": 1234} | settings),
-    )
-    reference = dataset_of(task)
-    assert reference is not None
-    entry = by_hub(*reference)
-    if entry is None:
-        return build_items(spec, None)
-    found = fetch(entry.name)
-    data = LocalData(
-        found.path, found.source, found.sha256, found.licence, entry.strata, entry.cluster
-    )
-    return build_items(spec, data)
+    return stock_items(task, items, **settings)
 
 
 @pytest.mark.parametrize("task", STOCK)

@@ -10,7 +10,8 @@ from slmbench.backends import LoadJob
 from slmbench.backends.fake import FakeBackend
 from slmbench.records import Measurement, PhaseRecord, Provenance
 from slmbench.requests import GenerateOutput
-from slmbench.runner.workloads import Bench, cold_prefill, meters_for, run_workload, steps_of
+from slmbench.runner.workloads import Bench, meters_for, run_workload, steps_of
+from slmbench.runner.workloads.latency import cold_prefill
 from slmbench.spec import Target, WorkloadPoint, WorkloadSpec
 from slmbench.tasks.workloads import random_prompts, repetitions
 
@@ -116,7 +117,7 @@ def test_gpu_meters_are_asked_on_gpus_only() -> None:
 
 @pytest.mark.parametrize("metric", ["energy_gross", "energy_estimate"])
 def test_joules_per_token_divide_by_all_tokens(metric: str) -> None:
-    from slmbench.runner.workloads import _per_token
+    from slmbench.runner.workloads.energy import _per_token
 
     measured = metric == "energy_gross"
     record = PhaseRecord(

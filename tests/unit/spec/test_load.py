@@ -97,6 +97,8 @@ tasks:
     keys = "name, title, description, seed, sizes, scoring, until, tasks, workloads"
     knobs = (
         "items, repeats, warmup, budget_s, window_s, idle_s, prompt_tokens, output_tokens, "
+        "points, depths, batches, threads, processes, max_processes, precision, loads, slo, "
+        "memory_limits_mb, "
         "timeout_s"
     )  # fmt: skip
     a_name = "a name (letters, digits and . _ + -, at most 80)"
