@@ -89,7 +89,8 @@ def make_plan(
             reason = _obstacle(variant, target, capabilities[target.name])
             for suite in suites:
                 tasks = [t for t in suite.tasks if t.asked_at(selection.size)]
-                works: tuple[SuiteTask | SuiteWorkload, ...] = (*tasks, *suite.workloads)
+                loads = [w for w in suite.workloads if w.asked_at(selection.size)]
+                works: tuple[SuiteTask | SuiteWorkload, ...] = (*tasks, *loads)
                 for work in works:
                     if reason:
                         skips.append(_skip(suite, variant, target, work, reason))
@@ -236,6 +237,8 @@ def _cell(
         knobs = suite.sizes[size]
     except KeyError:
         raise UnknownNameError(f"size of suite {suite.name}", size, suite.sizes) from None
+    if isinstance(work, SuiteWorkload):
+        knobs = work.knobs(size, knobs)
     if isinstance(work, SuiteTask):
         resolved: TaskSpec | WorkloadSpec = _task(suite, work, size, definitions)
     else:
@@ -312,8 +315,10 @@ def _threaded(target: Target, suite: Suite, work: SuiteTask | SuiteWorkload, siz
               ) -> tuple[Target, ...]:  # fmt: skip
     """The target, or one for each thread count that the suite asks timed workloads to take."""
     knobs = suite.sizes.get(size)
-    counts = knobs.threads if knobs is not None else None
-    if not counts or isinstance(work, SuiteTask) or work.workload == FIDELITY:
+    if isinstance(work, SuiteTask) or work.workload == FIDELITY or knobs is None:
+        return (target,)
+    counts = work.knobs(size, knobs).threads
+    if not counts:
         return (target,)
     return tuple(
         target.model_copy(update={"threads": n, "name": f"{target.name}-t{n}"}) for n in counts

@@ -86,10 +86,25 @@ class Observation(Frozen):
     """For people: what was seen and what it does to the numbers."""
 
 
+class ProbeEnding(Frozen):
+    """One try of the search for what fits below a memory limit."""
+
+    limit_bytes: int
+    enforced_by: str
+    """``cgroup v1``, ``cgroup v2``, ``address space`` (RLIMIT_AS) or ``CUDA fraction``."""
+    context: int
+    """KV cells of one sequence, all of them filled [tokens]."""
+    batch: int
+    """Sequences at a time."""
+    status: Status
+    """ok: it fitted."""
+    reason: str = ""
+
+
 class PhaseRecord(Grown):
     """One phase of a cell with everything that the meters read in it."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"process", "round"})
+    later: ClassVar[frozenset[str]] = frozenset({"process", "round", "probe"})
 
     phase: str
     """load, warm_up, items, prefill, decode, window, idle_before, idle_after."""
@@ -103,6 +118,8 @@ class PhaseRecord(Grown):
     """Which of the run's processes it ran in: 0, 1, 2 …"""
     round: str = ""
     """Phases of other runs with the same round ran next to it in time, in random order."""
+    probe: ProbeEnding | None = None
+    """OOM frontier: what was tried, and how it ended."""
 
 
 class ModelInfo(Grown):

@@ -117,6 +117,26 @@ class SuiteWorkload(Frozen):
 
     workload: Name
     """Registered workload: latency, memory, energy."""
+    sizes: dict[Size, SizeKnobs] | None = None
+    """Knobs that override the suite's, for a workload that needs points or processes of its own;
+    it is left out at a size that they do not name. Null: the suite's, at every size."""
+
+    def asked_at(self, size: Size) -> bool:
+        """Whether the workload belongs to this size of its suite."""
+        return self.sizes is None or size in self.sizes
+
+    def knobs(self, size: Size, of_suite: SizeKnobs) -> SizeKnobs:
+        """Its own knobs where it has any, else the suite's; own points replace a grid."""
+        own = None if self.sizes is None else self.sizes.get(size)
+        if own is None:
+            return of_suite
+        named = {name: getattr(own, name) for name in own.model_fields_set}
+        if own.points is not None:
+            grid = ("prompt_tokens", "output_tokens", "depths", "batches")
+            named = dict.fromkeys(grid) | named
+        elif own.prompt_tokens or own.output_tokens:
+            named = {"points": None} | named
+        return of_suite.model_copy(update=named)
 
 
 class Suite(Frozen):
