@@ -72,6 +72,8 @@ ObservationKind = Literal[
     "short_window",
     "shared_prefix",
     "batched_answers",
+    "precision_reached",
+    "precision_not_reached",
 ]
 
 
@@ -259,9 +261,26 @@ class ObserverCost(Frozen):
     supervisor_rss_bytes: int
     """Its resident memory at the end [bytes]."""
     wall_s: float
-    """From the first worker's start to the last one's end [s]."""
+    """From a worker's start to its end, summed over the run's processes [s]."""
     meters_s: float
     """Time that starting and stopping meters took in the workers, outside the phases [s]."""
+
+
+class ProcessRecord(Frozen):
+    """A process that ended ok, of a cell that needs more of them: kept until the cell is sealed."""
+
+    schema_version: Literal[1] = 1
+    digest: str
+    """RunSpec digest of the cell."""
+    process: int = Field(ge=0)
+    """Its number: round × slots + slot."""
+    started_utc: str
+    seconds: float
+    environment: Environment
+    model: ModelInfo
+    phases: tuple[PhaseRecord, ...]
+    """With ``process`` and ``round`` set."""
+    observer: ObserverCost
 
 
 class RunRecord(Grown):

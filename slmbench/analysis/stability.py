@@ -21,6 +21,7 @@ Flag = Literal[
     "dependent samples",
     "few samples",
     "gpu throttled",
+    "imprecise",
     "loaded machine",
     "noisy",
     "not above chance",
@@ -85,6 +86,12 @@ _MEANINGS: tuple[FlagMeaning, ...] = (
     ),
     FlagMeaning(
         "gpu throttled", "the GPU lowered its clocks", "cool down and run again", observed=True
+    ),
+    FlagMeaning(
+        "imprecise",
+        "the interval over processes is wider than the suite's precision, with all processes used",
+        "more max_processes, or a quieter machine",
+        observed=True,
     ),
     FlagMeaning(
         "loaded machine",
@@ -182,8 +189,9 @@ _OBSERVED: Mapping[ObservationKind, Flag] = {
     "swap": "swapping",
     "prefix_cache": "cached prefix",
     "short_window": "short window",
+    "precision_not_reached": "imprecise",
 }
-_NO_WARNING = frozenset[ObservationKind]({"shared_prefix", "batched_answers"})
+_NO_WARNING = frozenset[ObservationKind]({"shared_prefix", "batched_answers", "precision_reached"})
 """Kinds that say how something was done and make no number shaky."""
 if set(_OBSERVED) | _NO_WARNING != set(
     get_args(ObservationKind)

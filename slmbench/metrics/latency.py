@@ -1,0 +1,42 @@
+"""Latency beside the rows of ``cost``: loading cold, and starting."""
+
+from __future__ import annotations
+
+from slmbench.metrics.kinds import Metric
+
+LATENCY: tuple[Metric, ...] = (
+    Metric(
+        "load_time_cold",
+        "s",
+        "lower",
+        "median",
+        "Load time, cold",
+        "load_time of a process before which the artefact was dropped from the page cache; "
+        "how much of it stayed is in the scope",
+    ),
+    Metric(
+        "start_time",
+        "s",
+        "lower",
+        "median",
+        "Start time",
+        "from starting the process until the model can answer: interpreter, engine import, load",
+    ),
+    Metric(
+        "start_time_cold",
+        "s",
+        "lower",
+        "median",
+        "Start time, cold",
+        "start_time of a process before which the artefact was dropped from the page cache; "
+        "libraries stay cached",
+    ),
+    Metric(
+        "engine_share",
+        "fraction",
+        "higher",
+        "median",
+        "Engine's share of decoding",
+        "time inside engine calls / (last - first token): the rest is Python's",
+    ),
+)
