@@ -52,7 +52,9 @@ class Child:
     """``python -m module`` in a process group of its own; JSON in on stdin, lines out on a pipe.
 
     The pipe's descriptor number is the child's last argument. What the child prints on stdout
-    and stderr goes to a file, and its last lines come back in :class:`Ending`.
+    and stderr goes to a file, and its last lines come back in :class:`Ending`. With ``group`` it
+    is put into that memory control group (a folder) before its interpreter starts, so that all
+    of its memory is charged there, and the group's own counter says whether it was killed.
 
     >>> with Child("this") as child:      # doctest: +SKIP
     ...     child.send("{}")
@@ -61,16 +63,22 @@ class Child:
     """
 
     def __init__(
-        self, module: str, *, python: str | None = None, env: Mapping[str, str] | None = None
+        self,
+        module: str,
+        *,
+        python: str | None = None,
+        env: Mapping[str, str] | None = None,
+        group: Path | None = None,
     ) -> None:
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed in __exit__
-        self._oom_before = _oom_kills()
+        self._group = group
+        self._oom_before = _oom_kills(group)
         self._timed_out = False
         read, write = os.pipe()
         self._read = read
         try:
             self._popen = subprocess.Popen(
-                [python or sys.executable, "-m", module, str(write)],
+                [*_entering(group), python or sys.executable, "-m", module, str(write)],
                 stdin=subprocess.PIPE,
                 stdout=self._log,
                 stderr=self._log,
@@ -167,7 +175,7 @@ class Child:
             exit_code=None if code < 0 else code,
             signal=None if (self._timed_out or killed_late) else name,
             timed_out=self._timed_out or killed_late,
-            oom_killed=name == "SIGKILL" and _oom_kills() > self._oom_before,
+            oom_killed=name == "SIGKILL" and _oom_kills(self._group) > self._oom_before,
             stderr_tail=self._tail(),
         )
 
@@ -213,11 +221,21 @@ def _signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def _oom_kills() -> int:
-    """The kernel's count of processes killed for memory since boot (0 where it has none)."""
-    try:
-        text = Path("/proc/vmstat").read_text("ascii")
-    except OSError:
-        return 0
-    counts = dict(line.split() for line in text.splitlines())
-    return int(counts.get("oom_kill", 0))
+def _entering(group: Path | None) -> tuple[str, ...]:
+    """Words before a command that put it into a control group: a shell moves itself, then execs."""
+    if group is None:
+        return ()
+    return ("/bin/sh", "-c", 'echo 0 > "$0" && exec "$@"', str(group / "cgroup.procs"))
+
+
+def _oom_kills(group: Path | None) -> int:
+    """How often the kernel killed for memory: in the group, or since boot; 0 where not counted."""
+    if group is None:
+        sources = [Path("/proc/vmstat")]
+    else:
+        sources = [group / "memory.events", group / "memory.oom_control"]  # version 2, 1
+    for source in sources:
+        with suppress(OSError):
+            counts = dict(line.split() for line in source.read_text("ascii").splitlines())
+            return int(counts.get("oom_kill", 0))
+    return 0

@@ -85,6 +85,29 @@ def usable_cores(root: Path = Path("/"), affinity: int | None = None) -> int:
     return affinity if cpus is None else max(1, min(affinity, math.floor(cpus)))
 
 
+def group_levels(root: Path = Path("/")) -> tuple[Version, tuple[Path, ...]]:
+    """Memory groups from the one of this process up to the mount, with their version."""
+    version = _version(root)
+    return version, tuple(_levels(root, version, "memory")) if version else ()
+
+
+def peak_of(folder: Path, version: Version) -> int | None:
+    """Most that was charged to a group since it was made or its counter reset [bytes].
+
+    Anonymous memory, page cache, kernel memory; of all processes in it and below it. None where
+    the kernel keeps no such counter (version 2 before Linux 5.19).
+    """
+    return read_int(folder / ("memory.peak" if version == 2 else "memory.max_usage_in_bytes"))
+
+
+def split_of(folder: Path, version: Version) -> tuple[int, int] | None:
+    """Anonymous memory and page cache that are charged to a group now [bytes]; None: unknown."""
+    text = read_text(folder / "memory.stat")
+    names = ("anon", "file") if version == 2 else ("total_rss", "total_cache")
+    anon, file = (field(text, name) for name in names)
+    return None if anon is None or file is None else (anon, file)
+
+
 def _version(root: Path) -> Version:
     lines = (read_text(root / "proc/self/cgroup") or "").splitlines()
     controllers = [line.split(":", 2)[1] for line in lines if line.count(":") >= 2]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from typing import Any, ClassVar, Self
 
+from slmbench.errors import SlmbenchError
 from slmbench.meters.absence import no_window, unavailable
 from slmbench.meters.protocol import Availability, Reading
 from slmbench.records import Measurement, Method, Provenance
@@ -96,6 +97,21 @@ class CudaMemoryMeter:
         if not _cuda().is_initialized():
             return "no CUDA context was made in this process"
         return None
+
+
+def limit_cuda_memory(device: str, limit: int) -> None:
+    """Bound what PyTorch's allocator takes of a device [bytes]; beyond it allocations fail.
+
+    The CUDA context and libraries (some hundred MB) are outside the limit. A limit above the
+    device's memory bounds nothing. Raises SlmbenchError without a loaded PyTorch.
+    """
+    if _loaded_torch() is None:
+        raise SlmbenchError(
+            f"a memory limit on {device} needs PyTorch's allocator",
+            hint="take the limit off the target, or use the transformers backend",
+        )
+    total = int(_cuda().get_device_properties(device).total_memory)
+    _cuda().set_per_process_memory_fraction(min(1.0, limit / total), device)
 
 
 def _loaded_torch() -> Any:

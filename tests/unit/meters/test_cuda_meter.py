@@ -8,7 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from slmbench.meters.cuda import CudaMemoryMeter
+from slmbench.errors import SlmbenchError
+from slmbench.meters.cuda import CudaMemoryMeter, limit_cuda_memory
 from slmbench.records import Provenance
 
 
@@ -18,6 +19,15 @@ class SimulatedCuda:
     def __init__(self) -> None:
         self.ready = True
         self.peak = 900
+        self.fraction: float | None = None
+
+    def get_device_properties(self, device: str) -> SimpleNamespace:
+        assert device == "cuda:0"
+        return SimpleNamespace(total_memory=1000)
+
+    def set_per_process_memory_fraction(self, fraction: float, device: str) -> None:
+        assert device == "cuda:0"
+        self.fraction = fraction
 
     def is_available(self) -> bool:
         return True
@@ -43,6 +53,19 @@ def cuda(monkeypatch: pytest.MonkeyPatch) -> SimulatedCuda:
     simulated = SimulatedCuda()
     monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=simulated))
     return simulated
+
+
+def test_a_limit_becomes_a_share_of_the_device(cuda: SimulatedCuda) -> None:
+    limit_cuda_memory("cuda:0", 250)
+    assert cuda.fraction == 0.25
+    limit_cuda_memory("cuda:0", 5000)
+    assert cuda.fraction == 1.0
+
+
+def test_a_limit_needs_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    with pytest.raises(SlmbenchError, match="PyTorch"):
+        limit_cuda_memory("cuda:0", 250)
 
 
 def test_peaks_are_of_the_window(cuda: SimulatedCuda) -> None:
