@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 
 _CPUS = "sys/devices/system/cpu"
@@ -34,6 +35,18 @@ def timed_cpus(
         rank = taken[core] = taken.get(core, -1) + 1
         ranked.append((rank, cpu))
     return tuple(sorted(cpu for _, cpu in sorted(ranked)[: max(1, threads)]))
+
+
+def bind(threads: int) -> tuple[int, ...]:
+    """Let this process run on :func:`timed_cpus` only; gives those that it may then run on.
+
+    Threads that exist already stay where they are. Where the system cannot bind, nothing changes.
+    """
+    setter = getattr(os, "sched_setaffinity", None)
+    if setter is not None:
+        with suppress(OSError):
+            setter(0, timed_cpus(threads))
+    return usable_cpus()
 
 
 def last_level_cache(cpus: Collection[int], *, root: Path = Path("/")) -> int | None:

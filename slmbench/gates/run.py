@@ -21,9 +21,8 @@ from slmbench.gates.result import TITLES, GateResult, failed, not_applicable
 from slmbench.gates.stock import Stock, missing_engine, plain_llama_types
 from slmbench.gates.strings import strings
 from slmbench.records import Environment
-from slmbench.runner.environment import fingerprint
+from slmbench.runner.environment import LIBRARIES, fingerprint
 from slmbench.runner.phases import utc_label
-from slmbench.runner.worker import LIBRARIES
 from slmbench.spec import ModelsFile, Target, Variant, VariantRef
 from slmbench.store.gates import TASKS, GateRecord, save_gate
 

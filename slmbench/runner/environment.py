@@ -21,6 +21,12 @@ from slmbench.meters.nvml import GpuInfo, describe_gpus
 from slmbench.meters.procfs import kib_field, read_text
 from slmbench.records import CpuInfo, Environment
 
+LIBRARIES = (
+    "slmbench", "torch", "transformers", "torchao", "llama-cpp-python", "numpy", "tokenizers",
+    "safetensors", "codecarbon", "nvidia-ml-py",
+)  # fmt: skip
+"""Whose versions can change a number."""
+
 GIB = 1 << 30
 TOP = Path("/")
 
@@ -146,6 +152,13 @@ def git_commit(checkout: Path) -> str | None:
 def thread_settings(environ: Mapping[str, str]) -> tuple[str, ...]:
     """``NAME=value`` of every thread variable that is set, sorted."""
     return tuple(f"{name}={environ[name]}" for name in sorted(THREAD_VARIABLES) if name in environ)
+
+
+def pinned(environment: Environment, cpus: Sequence[int]) -> Environment:
+    """The fingerprint of a process that may run on these processors only, e.g. ``cpus=0,1``."""
+    told = f"cpus={','.join(map(str, cpus))}"
+    settings = (*environment.thread_settings, told)
+    return environment.model_copy(update={"thread_settings": settings})
 
 
 def _versions(names: Sequence[str]) -> tuple[str, ...]:

@@ -18,6 +18,30 @@ def utc_label() -> str:
 
 
 @dataclass(slots=True)
+class _Spent:
+    """Of this process, like its processor time: how long its meters took [ns]."""
+
+    ns: int = 0
+
+    @contextmanager
+    def counted(self) -> Iterator[None]:
+        """Count what the body takes."""
+        begin = time.perf_counter_ns()
+        try:
+            yield
+        finally:
+            self.ns += time.perf_counter_ns() - begin
+
+
+_METERS = _Spent()
+
+
+def meters_seconds() -> float:
+    """Time that making, starting and stopping meters took in this process so far [s]."""
+    return _METERS.ns * 1e-9
+
+
+@dataclass(slots=True)
 class Phase:
     """What is known of a phase while it runs; ``add`` and ``observe`` are for the workload."""
 
@@ -50,7 +74,8 @@ class Watch:
     @classmethod
     def of(cls, names: Sequence[str], device: str) -> Watch:
         """Meters by name; one that is not available still reports why."""
-        return cls(tuple(METERS.load(name).create(device) for name in names))
+        with _METERS.counted():
+            return cls(tuple(METERS.load(name).create(device) for name in names))
 
     @contextmanager
     def phase(self, name: str, *, point: str = "") -> Iterator[Phase]:
@@ -60,14 +85,16 @@ class Watch:
         """
         current = Phase(name)
         started = utc_label()
-        for meter in self.meters:
-            meter.start()
+        with _METERS.counted():
+            for meter in self.meters:
+                meter.start()
         begin = time.perf_counter_ns()
         try:
             yield current
         finally:
             duration = time.perf_counter_ns() - begin
-            read = [meter.stop() for meter in reversed(self.meters)]
+            with _METERS.counted():
+                read = [meter.stop() for meter in reversed(self.meters)]
         for reading in reversed(read):
             current.add(*(_at(m, point) for m in reading.measurements))
             current.observations.extend(reading.observations)

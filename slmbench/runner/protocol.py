@@ -30,6 +30,15 @@ class CellJob(Frozen):
     """Which of the cell's processes this is; workloads draw other prompts in each."""
     target: Target | None = None
     """Instead of the spec's: a process may have a context or a limit of its own."""
+    cold: bool = False
+    """The artefact was dropped from the page cache just before."""
+    page_cache: str = "page cache as it was"
+    """What was in it then, for the scope of the load time."""
+
+    @property
+    def runs_on(self) -> Target:
+        """The target that holds for this process."""
+        return self.target or self.spec.target
 
 
 class WorkerJob(Frozen):
@@ -39,6 +48,9 @@ class WorkerJob(Frozen):
     """Path of the file or folder."""
     artefact_sha256: str
     cells: tuple[CellJob, ...] = Field(min_length=1)
+    group: str | None = None
+    """Folder of the memory control group that the worker is started in; its limit is the limit,
+    and the address space stays free."""
 
 
 class Started(Frozen):
@@ -100,6 +112,8 @@ class CellDone(Frozen):
     status: Status
     reason: str = ""
     hint: str = ""
+    meters_s: float = 0.0
+    """Time that meters took in this process so far, outside the phases [s]."""
 
 
 class LoadFailed(Frozen):

@@ -5,9 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from slmbench.process import Child, Ending
-from slmbench.records import AdaptiveStop, Environment, ModelInfo, PhaseRecord, Status
+from slmbench.records import (
+    AdaptiveStop,
+    Environment,
+    MachinePeaks,
+    ModelInfo,
+    ObserverCost,
+    PhaseRecord,
+    Status,
+)
 from slmbench.requests import ItemOutput
 from slmbench.runner.endings import verdict
 from slmbench.runner.events import Listener
@@ -27,6 +36,7 @@ from slmbench.runner.protocol import (
     StepDone,
     WorkerJob,
 )
+from slmbench.runner.timing import load_measurement
 from slmbench.runner.watch import Watcher
 from slmbench.spec import RunSpec, WorkloadSpec
 
@@ -53,6 +63,10 @@ class Outcome:
     phases: tuple[PhaseRecord, ...] = ()
     outputs: tuple[ItemOutput, ...] = ()
     adaptive: AdaptiveStop | None = None
+    peaks: MachinePeaks | None = None
+    observer: ObserverCost | None = None
+    meters_s: float = 0.0
+    """What the worker's meters took [s]."""
 
 
 @dataclass(slots=True)
@@ -67,6 +81,7 @@ class _Attempt:
     started_utc: str = field(default_factory=utc_label)
     phases: list[PhaseRecord] = field(default_factory=list)
     outputs: list[ItemOutput] = field(default_factory=list)
+    meters_s: float = 0.0
 
     def begin(self) -> None:
         """A cell starts: its clock and its deadline start with it."""
@@ -87,9 +102,14 @@ def run_job(
     pending = list(job.cells)
     while pending:
         attempt = _Attempt()
-        spec = pending[0].spec
+        spec = _held(pending[0])
         try:
-            child = Child(_MODULE, python=spec.target.python, env=worker_env(spec))
+            child = Child(
+                _MODULE,
+                python=spec.target.python,
+                env=worker_env(spec),
+                group=Path(job.group) if job.group else None,
+            )
         except OSError as error:
             why = f"no worker can be started with {spec.target.python}: {error.strerror}"
             hint = "check `python` of the target"
@@ -101,7 +121,12 @@ def run_job(
             ending = child.finish()
         lost = pending[:1] if attempt.model is not None else pending[:]
         del pending[: len(lost)]
-        yield from [_lost(attempt, cell.spec, ending) for cell in lost]
+        yield from [_lost(attempt, cell, ending) for cell in lost]
+
+
+def _held(cell: CellJob) -> RunSpec:
+    """The cell with the target that holds for this process: what a worker is started with."""
+    return cell.spec.model_copy(update={"target": cell.runs_on})
 
 
 def _listen(
@@ -123,6 +148,7 @@ def _listen(
         message = MESSAGE.validate_json(line)
         if isinstance(message, CellDone):
             spec = pending.pop(0).spec
+            attempt.meters_s = message.meters_s
             outcome = _outcome(attempt, spec, message.status, message.reason, message.hint)
             watcher = watchers.get(spec.digest)
             if watcher is not None and outcome.status is Status.OK:
@@ -141,7 +167,7 @@ def _note(attempt: _Attempt, message: Message, listener: Listener, pending: list
         case Started(environment=environment):
             attempt.environment = environment
         case Loaded(model=model, phases=phases):
-            attempt.model, attempt.load = model, phases
+            attempt.model, attempt.load = model, _with_start(attempt, phases, pending[0])
         case LoadFailed():
             attempt.failed_load = message
         case CellStarted(steps=steps):
@@ -155,12 +181,29 @@ def _note(attempt: _Attempt, message: Message, listener: Listener, pending: list
             attempt.phases.append(phase)
 
 
-def _lost(attempt: _Attempt, spec: RunSpec, ending: Ending) -> Outcome:
+def _with_start(
+    attempt: _Attempt, load: tuple[PhaseRecord, ...], cell: CellJob
+) -> tuple[PhaseRecord, ...]:
+    """How long the process took until its model could answer, beside the load time (timed only).
+
+    By the supervisor's clock, from before the process was started.
+    """
+    seconds = time.monotonic() - attempt.begun
+    if not (isinstance(cell.spec.work, WorkloadSpec) and cell.spec.work.timed and load):
+        return load
+    *before, last = load
+    start = load_measurement(seconds, cell.page_cache, cold=cell.cold, started=True)
+    measurements = (*last.measurements, start)
+    return (*before, last.model_copy(update={"measurements": measurements}))
+
+
+def _lost(attempt: _Attempt, cell: CellJob, ending: Ending) -> Outcome:
     """The worker ended before this cell did; what was answered until then is kept."""
+    spec = cell.spec
     if (told := attempt.failed_load) is not None:
         outcome = _outcome(attempt, spec, told.status, told.reason, told.hint)
         return replace(outcome, stderr_tail=ending.stderr_tail)
-    judged = verdict(ending, spec)
+    judged = verdict(ending, _held(cell))
     reason = judged.reason if attempt.model else f"while loading: {judged.reason}"
     outcome = _outcome(attempt, spec, judged.status, reason, judged.hint)
     return replace(outcome, signal=ending.signal, stderr_tail=ending.stderr_tail)
@@ -178,6 +221,7 @@ def _outcome(attempt: _Attempt, spec: RunSpec, status: Status, reason: str, hint
         model=attempt.model,
         phases=(*attempt.load, *attempt.phases),
         outputs=tuple(attempt.outputs),
+        meters_s=attempt.meters_s,
     )
 
 

@@ -18,9 +18,11 @@ from typing import TypeVar
 
 from slmbench.backends import BACKENDS, Backend, LoadJob
 from slmbench.backends.protocol import BackendError
+from slmbench.cores import bind
 from slmbench.errors import SlmbenchError
+from slmbench.meters.cuda import limit_cuda_memory
 from slmbench.process import enter_child, limit_memory
-from slmbench.records import Measurement, ModelInfo, PhaseRecord, Provenance, Status
+from slmbench.records import Environment, ModelInfo, PhaseRecord, Status
 from slmbench.requests import ItemSet
 from slmbench.runner.answering import (
     answers,
@@ -28,8 +30,8 @@ from slmbench.runner.answering import (
     cache_file,
     sharing_observation,
 )
-from slmbench.runner.environment import fingerprint
-from slmbench.runner.phases import Watch
+from slmbench.runner.environment import LIBRARIES, fingerprint, pinned
+from slmbench.runner.phases import Watch, meters_seconds
 from slmbench.runner.protocol import (
     AtLook,
     CellDone,
@@ -44,15 +46,11 @@ from slmbench.runner.protocol import (
     StepDone,
     WorkerJob,
 )
+from slmbench.runner.timing import load_measurement
 from slmbench.runner.workloads import Bench, meters_for, run_workload, steps_of
 from slmbench.runner.workloads.memory import runtime_phase
 from slmbench.spec import Target, TaskSpec, WorkloadSpec
-
-LIBRARIES = (
-    "slmbench", "torch", "transformers", "torchao", "llama-cpp-python", "numpy", "tokenizers",
-    "safetensors", "codecarbon", "nvidia-ml-py",
-)  # fmt: skip
-"""Whose versions can change a number."""
+from slmbench.tasks.workloads import SERVED
 
 OOM_HINT = "raise the target's memory_limit_bytes, shorten its context or take a smaller variant"
 BUG_HINT = "run `slmbench doctor`; the record keeps the last lines of stderr"
@@ -83,9 +81,9 @@ def main() -> None:
 
 def _work(job: WorkerJob, send: Send) -> None:
     first = job.cells[0]
-    target = first.target or first.spec.target
-    send(Started(environment=fingerprint(LIBRARIES)))
-    if target.memory_limit_bytes is not None:
+    target = first.runs_on
+    send(Started(environment=_settled(fingerprint(LIBRARIES), first)))
+    if target.memory_limit_bytes is not None and not job.group and _on_cpu(target):
         limit_memory(target.memory_limit_bytes)
     failed, model = _ending_of(partial(_load, job, target))
     if model is None:
@@ -94,13 +92,34 @@ def _work(job: WorkerJob, send: Send) -> None:
     send(Loaded(model=model.info, phases=model.phases))
     for cell in job.cells:
         done, _ = _ending_of(partial(_run_cell, cell, model, send))
-        send(done)
+        send(done.model_copy(update={"meters_s": meters_seconds()}))
     model.backend.close()
+
+
+def _settled(environment: Environment, cell: CellJob) -> Environment:
+    """Bind a timed process to as many processors as it has threads, before an engine starts any.
+
+    One that loads a server needs processors of its own beside the server's, and on a GPU the
+    driver's threads do: these are left where the kernel puts them.
+    """
+    work, target = cell.spec.work, cell.runs_on
+    if not isinstance(work, WorkloadSpec) or not work.timed or work.workload in SERVED:
+        return environment
+    if not _on_cpu(target):
+        return environment
+    return pinned(environment, bind(target.threads or 1))
+
+
+def _on_cpu(target: Target) -> bool:
+    """CUDA reserves address space by the gigabyte: there the limit is PyTorch's allocator's."""
+    return not target.device.startswith("cuda")
 
 
 def _load(job: WorkerJob, target: Target) -> LoadedModel:
     """Import the engine, then load under the meters that the work asks for."""
     backend = BACKENDS.load(target.backend)()
+    if target.memory_limit_bytes is not None and not _on_cpu(target):
+        limit_cuda_memory(target.device, target.memory_limit_bytes)
     work = job.cells[0].spec.work
     use = work.workload if isinstance(work, WorkloadSpec) else "task"
     watch = Watch.of(meters_for(use, target.device), target.device)
@@ -111,7 +130,8 @@ def _load(job: WorkerJob, target: Target) -> LoadedModel:
         info = backend.load(request)
         seconds = (time.perf_counter_ns() - begin) * 1e-9
         if isinstance(work, WorkloadSpec) and work.timed:  # quality: nobody asked to time it
-            phase.add(_load_time(seconds))
+            cell = job.cells[0]
+            phase.add(load_measurement(seconds, cell.page_cache, cold=cell.cold))
     return LoadedModel(backend, info, (*phases, phase.finished()))
 
 
@@ -123,16 +143,6 @@ def _read_text(cell: CellJob, model: LoadedModel, send: Send) -> None:
     send(CellStarted(digest=cell.spec.digest, steps=reading.work.repeats))
     for record in run_fidelity(reading):
         send(PhaseDone(phase=record))
-
-
-def _load_time(seconds: float) -> Measurement:
-    return Measurement(
-        metric="load_time",
-        samples=(seconds,),
-        provenance=Provenance.MEASURED,
-        method="counter",
-        scope="engine imported before, page cache as it was",
-    )
 
 
 def _run_cell(cell: CellJob, model: LoadedModel, send: Send) -> None:
@@ -150,7 +160,7 @@ def _run_cell(cell: CellJob, model: LoadedModel, send: Send) -> None:
         bench = Bench(
             model.backend,
             work,
-            cell.spec.target.device,
+            cell.runs_on.device,
             lambda: send(StepDone()),
             process=cell.process,
             model=model.info,
