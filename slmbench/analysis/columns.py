@@ -114,6 +114,7 @@ METRIC_COLUMNS: tuple[Column, ...] = (
     Column("se", "=statistics", "Float64", "standard error (means only)", "of metric"),
     _text("ci_method", "=statistics", "how the interval was made, or why there is none"),
     Column("n", "=statistics", "Int64", "samples behind the value", "count"),
+    Column("processes", "=processes", "Int64", "processes behind the value; 0: none", "count"),
     Column("n_failed", "=tables", "Int64", "items that could not be scored", "count"),
     Column("chance", "=chance", "Float64", "value expected from guessing", "of metric"),
     _text("unit", "metric.unit", "unit of value and interval"),
@@ -125,6 +126,8 @@ METRIC_COLUMNS: tuple[Column, ...] = (
         "reason", "measurement.reason", "why there is no value, only an estimate, or a suspect one"
     ),
     _text("flags", "=stability", "what makes the number shaky, joined by '; '"),
+    _text("stability", "=steadiness", "steady, noisy, drifting or disturbed (timings, energy)"),
+    _text("stability_reason", "=steadiness", "what that word rests on"),
     Column("bits_per_weight", "record.model.bits_per_weight", "Float64", "effective bits", "bits"),
     _text("item_set", "record.item_set", "digest of the item set"),
 )

@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from slmbench.analysis.processes import process_estimate
 from slmbench.analysis.stability import (
+    MOVED_BY_INTERFERENCE,
     Flag,
     observed_flags,
     sample_flags,
@@ -18,9 +20,9 @@ from slmbench.analysis.statistics import (
     distance_estimate,
     exp_estimate,
     mean_estimate,
-    median_estimate,
     pooled_estimate,
 )
+from slmbench.analysis.steadiness import Seen, Steadiness, steadiness
 from slmbench.metrics import METRICS, Metric
 from slmbench.records import Measurement, Observation, PhaseRecord, Provenance, ScoreRow, Status
 from slmbench.spec import TaskSpec
@@ -43,7 +45,7 @@ DISTANCE_OF: Mapping[str, str] = {"stereotype_distance": "stereotype_preference"
 """Derived metric -> the judged one whose distance from its ideal it is."""
 JUDGED_OF: Mapping[str, str] = {**DISTANCE_OF, **PERPLEXITY_OF}
 """Derived metric -> the judged one that it is made of, and that pairs are compared in."""
-_COSTS = frozenset({"s", "tok/s", "bytes", "J", "W", "J/token", "gCO2e"})
+_COSTS = frozenset({"s", "tok/s", "bytes", "J", "W", "Wh", "J·s", "J/token", "gCO2e"})
 BY_WINDOW = frozenset({"kld", "top1_agreement", "logprob_true_delta", "prob_true_delta"})
 """Metrics with a sample per token: the tokens of a phase (a window of text) are one cluster."""
 _NOT_THE_LOAD = frozenset({"warm_up", "idle_before", "idle_after"})
@@ -84,6 +86,10 @@ class MetricRow:
     n_failed: int = 0
     chance: float | None = None
     flags: tuple[Flag, ...] = ()
+    processes: int = 0
+    """Processes that the readings are from; 0 for judged items."""
+    steadiness: Steadiness | None = None
+    """Of timed workloads, in metrics that interference can move."""
 
     @property
     def declared(self) -> Metric | None:
@@ -233,7 +239,20 @@ class _Reading:
     samples: tuple[float, ...]
     clusters: tuple[str, ...]
     """The phase that each sample is from."""
-    observations: tuple[Observation, ...]
+    processes: tuple[int, ...]
+    """The process that each sample is from."""
+    seen: tuple[Seen, ...]
+    """What meters saw, phase by phase."""
+
+    @property
+    def observations(self) -> tuple[Observation, ...]:
+        """What meters saw in all phases."""
+        return tuple(o for phase in self.seen for o in phase.observations)
+
+    @property
+    def process_count(self) -> int:
+        """Processes behind the samples."""
+        return len(set(self.processes))
 
 
 def _readings(run: StoredRun) -> Iterator[_Reading]:
@@ -246,8 +265,9 @@ def _readings(run: StoredRun) -> Iterator[_Reading]:
     for found in grouped.values():
         samples = tuple(s for _, m in found for s in m.samples)
         clusters = tuple(str(i) for i, (_, m) in enumerate(found) for _ in m.samples)
-        seen = tuple(o for phase, _ in found for o in phase.observations)
-        yield _Reading(found[0][0].phase, found[0][1], samples, clusters, seen)
+        processes = tuple(phase.process for phase, m in found for _ in m.samples)
+        seen = tuple(Seen(phase.process, phase.observations) for phase, _ in found)
+        yield _Reading(found[0][0].phase, found[0][1], samples, clusters, processes, seen)
 
 
 def _measured_rows(run: StoredRun, primary: str) -> Iterator[MetricRow]:
@@ -275,10 +295,36 @@ def _measured_rows(run: StoredRun, primary: str) -> Iterator[MetricRow]:
         elif not reading.samples:
             yield base
         else:
-            clusters = reading.clusters if first.metric in BY_WINDOW else None
-            estimate = aggregate(declared, reading.samples, clusters)
-            flags = _reading_flags(declared, reading)
-            yield replace(base, estimate=estimate, provenance=first.provenance, flags=flags)
+            yield _number(base, declared, reading)
+
+
+def _number(base: MetricRow, declared: Metric | None, reading: _Reading) -> MetricRow:
+    """The row with its estimate, flags and verdict on steadiness."""
+    by_process = reading.process_count > 1
+    clusters = tuple(map(str, reading.processes)) if by_process else None
+    if base.metric in BY_WINDOW:
+        clusters = reading.clusters
+    work = base.run.spec.work
+    timed = not isinstance(work, TaskSpec) and work.timed
+    moved = timed and base.unit in MOVED_BY_INTERFERENCE and reading.phase not in _NOT_THE_LOAD
+    flags = _reading_flags(declared, reading)
+    repeated = len(reading.samples) > 1 and _median(declared) and base.metric != "itl"
+    if moved and not by_process and repeated:
+        flags = (*flags, "one process")
+    return replace(
+        base,
+        estimate=aggregate(declared, reading.samples, clusters, reading.processes),
+        provenance=reading.first.provenance,
+        flags=flags,
+        processes=reading.process_count,
+        steadiness=steadiness(base.unit, reading.samples, reading.processes, reading.seen)
+        if moved and base.metric != "itl"
+        else None,
+    )
+
+
+def _median(declared: Metric | None) -> bool:
+    return declared is None or declared.aggregate == "median"
 
 
 def _reading_flags(declared: Metric | None, reading: _Reading) -> tuple[Flag, ...]:
@@ -286,7 +332,7 @@ def _reading_flags(declared: Metric | None, reading: _Reading) -> tuple[Flag, ..
         return ("unknown metric",)
     flags = list(observed_flags(declared.unit, reading.observations))
     if declared.aggregate != "single":
-        flags += sample_flags(declared.aggregate, declared.unit, reading.samples)
+        flags += sample_flags(declared.aggregate, declared.unit, reading.samples, reading.processes)
     if declared.name == "itl" and len(reading.samples) > 1:
         flags = [f for f in flags if f != "trend"]
         flags.append("dependent samples")
@@ -294,11 +340,15 @@ def _reading_flags(declared: Metric | None, reading: _Reading) -> tuple[Flag, ..
 
 
 def aggregate(
-    declared: Metric | None, samples: tuple[float, ...], clusters: tuple[str, ...] | None = None
+    declared: Metric | None,
+    samples: tuple[float, ...],
+    clusters: tuple[str, ...] | None = None,
+    processes: tuple[int, ...] = (),
 ) -> Estimate:
     """What the metrics table says to make of raw readings; unknown metrics get their median.
 
-    ``clusters``: samples of one cluster are not independent (means only).
+    ``clusters``: samples of one cluster are not independent (means only). ``processes``: the
+    process of each sample, the unit of a median's interval; none: all from one.
     """
     how = declared.aggregate if declared else "median"
     if how == "mean":
@@ -308,7 +358,7 @@ def aggregate(
         return Estimate(max(samples), len(samples), method="maximum: no interval")
     if how == "sum":
         return Estimate(math.fsum(samples), len(samples), method="sum: no interval")
-    estimate = median_estimate(samples)
+    estimate = process_estimate(samples, processes or [0] * len(samples))
     if how == "single" and len(samples) == 1:
         return Estimate(estimate.value, 1, method="exact")
     if declared is not None and declared.name == "itl":

@@ -43,6 +43,7 @@ ROW_VALUES: Mapping[str, Callable[[MetricRow], object]] = {
     "se": lambda r: r.estimate.se,
     "ci_method": lambda r: r.estimate.method,
     "n": lambda r: r.estimate.n,
+    "processes": lambda r: r.processes,
     "n_failed": lambda r: r.n_failed,
     "chance": lambda r: r.chance,
     "unit": lambda r: r.unit or None,
@@ -51,6 +52,8 @@ ROW_VALUES: Mapping[str, Callable[[MetricRow], object]] = {
     "method": lambda r: r.method or None,
     "reason": lambda r: r.reason,
     "flags": lambda r: joined(r.flags),
+    "stability": lambda r: r.steadiness.word if r.steadiness else None,
+    "stability_reason": lambda r: r.steadiness.reason if r.steadiness else None,
 }
 
 

@@ -26,8 +26,8 @@ def t_cdf(t: float, freedom: int) -> float:
     return float(stdtr(freedom, t))
 
 
-def t_quantile(probability: float, freedom: int) -> float:
-    """t with P(T <= t) = probability; ``freedom`` >= 1."""
+def t_quantile(probability: float, freedom: float) -> float:
+    """t with P(T <= t) = probability; ``freedom`` >= 1, whole or not."""
     return float(stdtrit(freedom, probability))
 
 

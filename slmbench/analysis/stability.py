@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from slmbench.analysis.statistics import Estimate, trend_p, variation
+from slmbench.analysis.processes import spread_of
+from slmbench.analysis.statistics import Estimate, trend_p
 from slmbench.records import Observation, ObservationKind
 
 Flag = Literal[
@@ -20,14 +21,18 @@ Flag = Literal[
     "cached prefix",
     "dependent samples",
     "few samples",
+    "few rounds",
     "gpu throttled",
+    "implausible power",
     "imprecise",
+    "inside noise floor",
     "loaded machine",
     "noisy",
     "not above chance",
     "one process",
     "preempted",
     "sequential",
+    "shared gpu",
     "short window",
     "simulated kernel",
     "single reading",
@@ -80,6 +85,12 @@ _MEANINGS: tuple[FlagMeaning, ...] = (
         "use the figure per request (TPOT) for comparisons",
     ),
     FlagMeaning(
+        "few rounds",
+        "the two ran in fewer than three rounds together, so slow changes of the machine between "
+        "their processes do not cancel",
+        "run both in one campaign with processes: 5 or more",
+    ),
+    FlagMeaning(
         "few samples",
         "too few repetitions for a 95 % interval of this statistic",
         "raise repeats in the suite: six give an interval for a median",
@@ -88,10 +99,21 @@ _MEANINGS: tuple[FlagMeaning, ...] = (
         "gpu throttled", "the GPU lowered its clocks", "cool down and run again", observed=True
     ),
     FlagMeaning(
+        "implausible power",
+        "the mean power lies above the part's own limit",
+        "do not use the energy: the counter or its unit is wrong",
+        observed=True,
+    ),
+    FlagMeaning(
         "imprecise",
         "the interval over processes is wider than the suite's precision, with all processes used",
         "more max_processes, or a quieter machine",
         observed=True,
+    ),
+    FlagMeaning(
+        "inside noise floor",
+        "the difference is no larger than what this machine shows between a variant and itself",
+        "more rounds, or a quieter machine: the floor is what `slmbench doctor --noise` found",
     ),
     FlagMeaning(
         "loaded machine",
@@ -111,8 +133,8 @@ _MEANINGS: tuple[FlagMeaning, ...] = (
     ),
     FlagMeaning(
         "one process",
-        "each side was timed in one process, so differences between processes are not covered",
-        "repeat with --force and compare the runs",
+        "timed in one process, so differences between processes are not covered",
+        "raise processes in the suite",
     ),
     FlagMeaning(
         "preempted",
@@ -124,6 +146,12 @@ _MEANINGS: tuple[FlagMeaning, ...] = (
         "sequential",
         "differences were looked at while items were asked; interval and p allow for the looks",
         "take the interval as it is; another number of items would need another run",
+    ),
+    FlagMeaning(
+        "shared gpu",
+        "other processes computed on the same GPU",
+        "run again with the GPU to yourself",
+        observed=True,
     ),
     FlagMeaning(
         "short window",
@@ -186,6 +214,8 @@ _OBSERVED: Mapping[ObservationKind, Flag] = {
     "steal": "steal",
     "cgroup_throttled": "throttled",
     "gpu_throttled": "gpu throttled",
+    "gpu_shared": "shared gpu",
+    "power_over_limit": "implausible power",
     "swap": "swapping",
     "prefix_cache": "cached prefix",
     "short_window": "short window",
@@ -200,29 +230,39 @@ if set(_OBSERVED) | _NO_WARNING != set(
 if set(MEANINGS) != set(get_args(Flag)):  # pragma: no cover - typing slip above
     raise AssertionError("a flag has no meaning")
 
-_MOVED_BY_INTERFERENCE = frozenset({"s", "tok/s", "J", "W", "J/token", "gCO2e"})
+MOVED_BY_INTERFERENCE = frozenset({"s", "tok/s", "J", "W", "Wh", "J·s", "J/token", "gCO2e"})
+"""Units of metrics that other work on the machine changes."""
+INTERFERENCE: frozenset[Flag] = frozenset(
+    {"gpu throttled", "loaded machine", "preempted", "steal", "swapping", "throttled"}
+)
+"""Flags of numbers that were taken while something else used or held back the machine."""
 _ALWAYS_TELLING = frozenset[ObservationKind]({"swap"})
 
 
 def observed_flags(unit: str, observations: Iterable[Observation]) -> tuple[Flag, ...]:
     """Flags of what a meter saw in the phase, for metrics that it can move (time and energy)."""
-    moved = unit in _MOVED_BY_INTERFERENCE
+    moved = unit in MOVED_BY_INTERFERENCE
     kinds = {o.kind for o in observations if moved or o.kind in _ALWAYS_TELLING}
     return tuple(sorted(_OBSERVED[kind] for kind in kinds - _NO_WARNING))
 
 
-def sample_flags(aggregate: str, unit: str, samples: Sequence[float]) -> tuple[Flag, ...]:
-    """Flags that the raw repetitions of a measurement give away."""
+def sample_flags(
+    aggregate: str, unit: str, samples: Sequence[float], processes: Sequence[int] = ()
+) -> tuple[Flag, ...]:
+    """Flags that the raw repetitions of a measurement give away.
+
+    ``processes``: which process each sample is from; none: all from one.
+    """
     if len(samples) == 1:
         return ("single reading",)
+    origin = processes or [0] * len(samples)
     flags: list[Flag] = []
-    if aggregate == "median" and len(samples) < 6:
+    if aggregate == "median" and len(samples) < 6 and len(set(origin)) == 1:
         flags.append("few samples")
-    if unit in _MOVED_BY_INTERFERENCE:
-        spread = variation(samples)
-        if spread is not None and spread > NOISY_CV:
+    if unit in MOVED_BY_INTERFERENCE:
+        if spread_of(samples, origin).largest > NOISY_CV:
             flags.append("noisy")
-        drift = trend_p(samples)
+        drift = trend_p(samples, origin)
         if drift is not None and drift < TREND_P:
             flags.append("trend")
     return tuple(flags)

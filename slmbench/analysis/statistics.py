@@ -311,25 +311,34 @@ def variation(samples: Sequence[float]) -> float | None:
     return float(data.std(ddof=1) / abs(data.mean()))
 
 
-def trend_p(samples: Sequence[float]) -> float | None:
+def trend_p(samples: Sequence[float], groups: Sequence[int] = ()) -> float | None:
     """Two-sided p of the Mann-Kendall test for a monotone trend in time; None below eight.
 
     Of more than 1000 samples every k-th is used: the test compares all pairs. Normal
     approximation with continuity correction and the correction for ties (Mann 1945,
-    Kendall 1975).
+    Kendall 1975). Samples of different ``groups`` (processes) are not compared: the statistics
+    of the groups add up (Hirsch, Slack & Smith 1982, Water Resour. Res. 18:107).
     """
-    data = np.asarray(samples, dtype=float)
-    data = data[:: 1 + len(data) // _TREND_MOST]
-    n = len(data)
-    if n < 8:
+    if len(samples) < 8:
         return None
-    s = int(np.sign(data[None, :] - data[:, None])[np.triu_indices(n, 1)].sum())
-    _, ties = np.unique(data, return_counts=True)
-    spread = n * (n - 1) * (2 * n + 5) - int((ties * (ties - 1) * (2 * ties + 5)).sum())
+    series: dict[int, list[float]] = {}
+    for group, sample in zip(groups or [0] * len(samples), samples, strict=True):
+        series.setdefault(group, []).append(sample)
+    parts = [_kendall(np.asarray(mine, dtype=float)) for mine in series.values()]
+    s, spread = sum(p[0] for p in parts), sum(p[1] for p in parts)
     if spread == 0 or s == 0:
         return 1.0
     z = (abs(s) - 1) / math.sqrt(spread / 18)
     return 2 * (1 - normal_cdf(z))
+
+
+def _kendall(data: NDArray[np.float64]) -> tuple[int, int]:
+    """Kendall's S of one series, and 18 times its variance."""
+    data = data[:: 1 + len(data) // _TREND_MOST]
+    n = len(data)
+    s = int(np.sign(data[None, :] - data[:, None])[np.triu_indices(n, 1)].sum())
+    _, ties = np.unique(data, return_counts=True)
+    return s, n * (n - 1) * (2 * n + 5) - int((ties * (ties - 1) * (2 * ties + 5)).sum())
 
 
 def _cluster_sums(
