@@ -67,6 +67,8 @@ ObservationKind = Literal[
     "steal",
     "cgroup_throttled",
     "gpu_throttled",
+    "gpu_shared",
+    "power_over_limit",
     "swap",
     "prefix_cache",
     "short_window",

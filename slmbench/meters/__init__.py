@@ -11,6 +11,7 @@ METERS: Registry[type[Meter]] = Registry(
     "meter",
     "slmbench.meters",
     {
+        "cgroup": "slmbench.meters.cgroup_memory:CgroupMemoryMeter",
         "codecarbon": "slmbench.meters.codecarbon:CodecarbonMeter",
         "cuda": "slmbench.meters.cuda:CudaMemoryMeter",
         "fake": "slmbench.meters.fake:FakeMeter",
@@ -18,12 +19,14 @@ METERS: Registry[type[Meter]] = Registry(
         "memory": "slmbench.meters.memory:MemoryMeter",
         "nvml": "slmbench.meters.nvml:NvmlMeter",
         "rapl": "slmbench.meters.rapl:RaplMeter",
+        "wall": "slmbench.meters.wall:WallMeter",
     },
 )
 
 __all__ = ["METERS", "Availability", "Meter", "Reading"]
 
 if TYPE_CHECKING:  # the type checker compares every meter with the protocol here
+    from slmbench.meters.cgroup_memory import CgroupMemoryMeter
     from slmbench.meters.codecarbon import CodecarbonMeter
     from slmbench.meters.cuda import CudaMemoryMeter
     from slmbench.meters.fake import FakeMeter
@@ -31,8 +34,10 @@ if TYPE_CHECKING:  # the type checker compares every meter with the protocol her
     from slmbench.meters.memory import MemoryMeter
     from slmbench.meters.nvml import NvmlMeter
     from slmbench.meters.rapl import RaplMeter
+    from slmbench.meters.wall import WallMeter
 
     _ALL: tuple[type[Meter], ...] = (
+        CgroupMemoryMeter,
         CodecarbonMeter,
         CudaMemoryMeter,
         FakeMeter,
@@ -40,4 +45,5 @@ if TYPE_CHECKING:  # the type checker compares every meter with the protocol her
         MemoryMeter,
         NvmlMeter,
         RaplMeter,
+        WallMeter,
     )

@@ -19,13 +19,13 @@ import warnings
 from typing import Any, ClassVar, Self
 
 from slmbench.meters.absence import no_window, unavailable
+from slmbench.meters.carbon import Grid, grid_here
+from slmbench.meters.grades import CONSTANT_MODEL, LOAD_MODEL
 from slmbench.meters.protocol import Availability, Reading
 from slmbench.records import Measurement, Method, Provenance
 
 J_PER_KWH = 3.6e6
 G_PER_KG = 1000.0
-GRID_G_PER_KWH = 475.0
-"""World average, IEA Global Energy & CO2 Status Report 2019: codecarbon's own default."""
 COUNTRY = "USA"
 """The offline tracker wants a country; the grid factor above overrides what it implies."""
 SECONDS_BETWEEN_READINGS = 1.0
@@ -35,8 +35,9 @@ _JOIN_S = 1.0
 class CodecarbonMeter:
     """Energy [J] and CO2 equivalents [g] per window, both modelled.
 
-    ``grid_g_per_kwh`` is the carbon intensity of the electricity [gCO2e/kWh]. While a window
-    is open, one thread wakes once a second to look at the machine's load.
+    ``grid`` is the carbon intensity of the electricity; without one that of the settings
+    (:func:`slmbench.meters.carbon.grid_here`). While a window is open, one thread wakes once a
+    second to look at the machine's load. The scope says what the processor's share rests on.
     """
 
     method: ClassVar[Method] = "modelled"
@@ -46,8 +47,8 @@ class CodecarbonMeter:
     )
     metrics: ClassVar[tuple[str, ...]] = ("energy_estimate", "co2e_estimate")
 
-    def __init__(self, grid_g_per_kwh: float = GRID_G_PER_KWH) -> None:
-        self._grid = grid_g_per_kwh
+    def __init__(self, grid: Grid | None = None) -> None:
+        self._grid = grid or grid_here()
         self._windows = 0
         self._open = False
         self._tracker: Any = None
@@ -91,8 +92,8 @@ class CodecarbonMeter:
         if data is None or not data.energy_consumed > 0:
             why = "codecarbon returned no energy for this window"
             return Reading(unavailable(self.metrics, self.method, why))
-        reason, scope = _assumptions(self._tracker, data), "whole machine, modelled"
-        grid = f"grid factor {self._grid:g} gCO2e/kWh (assumed); {reason}"
+        reason, scope = _assumptions(self._tracker, data), _scope(self._tracker)
+        grid = f"{self._grid.told}; {reason}"
         return Reading(
             (
                 _estimate("energy_estimate", data.energy_consumed * J_PER_KWH, scope, reason),
@@ -108,7 +109,7 @@ class CodecarbonMeter:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                tracker = _make_tracker(self._grid)
+                tracker = _make_tracker(self._grid.g_per_kwh)
                 tracker.start_task("set-up")
                 tracker.stop_task("set-up")
         except Exception as error:  # noqa: BLE001 - an estimate must not end a run
@@ -206,6 +207,13 @@ def _assumptions(tracker: Any, data: Any) -> str:
         f"codecarbon {data.codecarbon_version} model: CPU {cpu:.1f} W ({_cpu_mode(tracker)}), "
         f"RAM {ram:.1f} W (constant by memory size), {gpus}, as means over the window"
     )
+
+
+def _scope(tracker: Any) -> str:
+    """The whole machine, and whether the processor's share follows the load or is a constant."""
+    modes = [getattr(part, "_mode", None) for part in getattr(tracker, "_hardware", ())]
+    follows = any(mode in ("intel_rapl", "cpu_load") for mode in modes)
+    return f"whole machine, modelled, {LOAD_MODEL if follows else CONSTANT_MODEL}"
 
 
 def _cpu_mode(tracker: Any) -> str:

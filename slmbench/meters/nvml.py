@@ -1,6 +1,7 @@
 """NVIDIA's management library: energy counter, memory in use and throttling of one GPU.
 
-All numbers are of the whole board, whoever uses it, so an exclusive GPU is assumed. The
+All numbers are of the whole board, whoever uses it: other processes on it are observed, and a
+board that is cut into slices (MIG) gives no energy, because the others' share is in it too. The
 energy counter (nvmlDeviceGetTotalEnergyConsumption, Volta and later) is used and never an
 integral of power readings. Package ``nvidia-ml-py``, imported as ``pynvml``.
 """
@@ -15,6 +16,7 @@ from time import perf_counter_ns
 from typing import Any, ClassVar, Self
 
 from slmbench.meters.absence import no_window, unavailable
+from slmbench.meters.power_limit import over_limit
 from slmbench.meters.protocol import Availability, Reading
 from slmbench.records import Measurement, Method, Observation, Provenance
 
@@ -50,6 +52,7 @@ class _Snapshot:
     energy_mj: int | None
     memory_bytes: int | None
     reasons: int
+    processes: int
 
 
 class NvmlMeter:
@@ -69,6 +72,8 @@ class NvmlMeter:
         self._nvml: Any = None
         self._handle: Any = None
         self._name = "gpu"
+        self._sliced = False
+        self._limit_w: float | None = None
         try:
             self._connect(device)
         except Exception as error:  # noqa: BLE001 - pynvml raises classes made at run time
@@ -126,6 +131,9 @@ class NvmlMeter:
         self._nvml.nvmlInit()
         self._handle = _handle(self._nvml, int(index or 0), os.environ)
         self._name = f"gpu{self._nvml.nvmlDeviceGetIndex(self._handle)}"
+        self._sliced = bool(self._optional("nvmlDeviceGetMigMode", lambda modes: modes[0]))
+        limit = self._optional("nvmlDeviceGetEnforcedPowerLimit", int)
+        self._limit_w = limit / 1000 if limit else None
 
     def _look(self) -> _Snapshot:
         nvml = self._nvml
@@ -136,8 +144,14 @@ class NvmlMeter:
         )
         memory = self._ask(lambda handle: nvml.nvmlDeviceGetMemoryInfo(handle).used)
         bits = self._ask(reasons) if reasons else None
+        others = self._optional("nvmlDeviceGetComputeRunningProcesses", len)
         energy = self._ask(nvml.nvmlDeviceGetTotalEnergyConsumption)
-        return _Snapshot(perf_counter_ns(), energy, memory, bits or 0)
+        return _Snapshot(perf_counter_ns(), energy, memory, bits or 0, others or 0)
+
+    def _optional(self, name: str, of: Callable[[Any], int]) -> int | None:
+        """``of`` what a function says that older drivers or boards lack; None where they do."""
+        function = getattr(self._nvml, name, None)
+        return None if function is None else self._ask(lambda handle: of(function(handle)))
 
     def _ask(self, question: Callable[[Any], Any]) -> int | None:
         """An answer, or None for what this board does not support."""
@@ -149,6 +163,9 @@ class NvmlMeter:
     def _energy(self, before: _Snapshot, after: _Snapshot) -> tuple[Measurement, ...]:
         scope = f"{self._name} board"
         names = ("energy_gross", "gpu_power")
+        if self._sliced:
+            why = "the board is cut into slices (MIG): its counter holds those of others too"
+            return unavailable(names, self.method, why, scope)
         if before.energy_mj is None or after.energy_mj is None:
             why = "this GPU has no energy counter (before Volta, or a MIG slice)"
             return unavailable(names, self.method, why, scope)
@@ -200,13 +217,34 @@ class NvmlMeter:
         )
 
     def _observed(self, before: _Snapshot, after: _Snapshot) -> tuple[Observation, ...]:
+        seen: list[Observation | None] = [
+            self._shared(before, after),
+            self._too_much(before, after),
+        ]
         reasons = throttle_reasons(before.reasons | after.reasons)
-        if not reasons:
-            return ()
-        text = f"{self._name} was slowed down by: {', '.join(reasons)}; times are too long"
-        return (
-            Observation(kind="gpu_throttled", value=len(reasons), unit="reasons", message=text),
+        if reasons:
+            text = f"{self._name} was slowed down by: {', '.join(reasons)}; times are too long"
+            count = len(reasons)
+            seen.insert(
+                0, Observation(kind="gpu_throttled", value=count, unit="reasons", message=text)
+            )
+        return tuple(one for one in seen if one is not None)
+
+    def _shared(self, before: _Snapshot, after: _Snapshot) -> Observation | None:
+        """More than one process on the board: its energy and memory are not ours alone."""
+        count = max(before.processes, after.processes)
+        if count <= 1:
+            return None
+        text = (
+            f"{count} processes computed on {self._name}: its energy and times are not ours alone"
         )
+        return Observation(kind="gpu_shared", value=count, unit="processes", message=text)
+
+    def _too_much(self, before: _Snapshot, after: _Snapshot) -> Observation | None:
+        if before.energy_mj is None or after.energy_mj is None or self._sliced:
+            return None
+        joules, seconds = (after.energy_mj - before.energy_mj) / 1000, after.at_ns - before.at_ns
+        return over_limit(f"{self._name} board", joules, seconds / 1e9, self._limit_w)
 
 
 def throttle_reasons(bits: int) -> tuple[str, ...]:

@@ -2,7 +2,8 @@
 
 Domains nest: psys holds the packages, a package holds core and uncore; dram stands beside
 them. So packages, dram and psys are reported each with its own scope and never added up, and
-core and uncore are left out. ``intel-rapl-mmio`` repeats a package and is skipped.
+core and uncore are left out. ``intel-rapl-mmio`` repeats a package and is skipped, and so is a
+package whose counter is another one's (processors of several dies show one counter twice).
 Source: kernel documentation, power/powercap; the counters are in microjoules.
 """
 
@@ -15,13 +16,19 @@ from time import perf_counter_ns
 from typing import ClassVar, Self
 
 from slmbench.meters.absence import no_window, unavailable
+from slmbench.meters.power_limit import over_limit
 from slmbench.meters.procfs import read_int, read_text
 from slmbench.meters.protocol import Availability, Reading
-from slmbench.records import Measurement, Method, Provenance
+from slmbench.meters.totals import PLATFORM, REPEATED
+from slmbench.records import Measurement, Method, Observation, Provenance
 
 ROOT = Path("/sys/class/powercap")
 MOST_WATTS = 500.0
 """More than any package draws on average: tells how soon a counter may wrap a second time."""
+SAME_COUNTER_UJ = 1_000_000
+"""Two counters that stand this close at both ends of a window, since boot, are one."""
+SAME_COUNTER_LEAST_UJ = 5_000_000
+"""Windows that used less than this cannot tell two counters apart by their movement."""
 _ZONE = re.compile(r"intel-rapl:\d+(:\d+)?")
 _PERMIT = (
     "sudo chmod a+r /sys/class/powercap/intel-rapl:*/energy_uj (until the next boot; "
@@ -36,12 +43,23 @@ class _Domain:
     folder: Path
     scope: str
     range_uj: int | None
+    limit_w: float | None
+    """Long-term power limit that the firmware states [W]."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Window:
     began_ns: int
     counters: tuple[int | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Ends:
+    """A counter at both ends of a window [µJ]."""
+
+    domain: _Domain
+    before: int | None
+    after: int | None
 
 
 class RaplMeter:
@@ -83,16 +101,20 @@ class RaplMeter:
         if not self._state.ok:
             return Reading(unavailable(self.metrics, self.method, self._state.reason))
         seconds = (perf_counter_ns() - window.began_ns) / 1e9
-        return Reading(
-            tuple(
-                self._difference(domain, before, seconds)
-                for domain, before in zip(self._domains, window.counters, strict=True)
-            )
+        ends = tuple(
+            _Ends(domain, before, read_int(domain.folder / "energy_uj"))
+            for domain, before in zip(self._domains, window.counters, strict=True)
         )
+        read = [self._difference(one, ends[:i], seconds) for i, one in enumerate(ends)]
+        seen = [_judged(m, one.domain, seconds) for m, one in zip(read, ends, strict=True)]
+        return Reading(tuple(read), tuple(o for o in seen if o is not None))
 
-    def _difference(self, domain: _Domain, before: int | None, seconds: float) -> Measurement:
-        after = read_int(domain.folder / "energy_uj")
-        used, why = _used_uj(domain, before, after, seconds)
+    def _difference(self, ends: _Ends, earlier: tuple[_Ends, ...], seconds: float) -> Measurement:
+        domain = ends.domain
+        used, why = _used_uj(ends, seconds)
+        twin = next((other for other in earlier if _one_counter(ends, other)), None)
+        if twin is not None:
+            used, why = None, f"{REPEATED} as {twin.domain.scope}, shown twice by the kernel"
         if used is None:
             return unavailable(self.metrics, self.method, why, domain.scope)[0]
         return Measurement(
@@ -102,6 +124,24 @@ class RaplMeter:
             method=self.method,
             scope=domain.scope,
         )
+
+
+def _judged(measured: Measurement, domain: _Domain, seconds: float) -> Observation | None:
+    if not measured.samples:
+        return None
+    return over_limit(domain.scope, measured.samples[0], seconds, domain.limit_w)
+
+
+def _one_counter(one: _Ends, other: _Ends) -> bool:
+    """Whether two packages show the same counter: equal since boot, and moving alike."""
+    if not (one.domain.scope.startswith("cpu ") and other.domain.scope.startswith("cpu ")):
+        return False
+    a0, a1, b0, b1 = one.before, one.after, other.before, other.after
+    if a0 is None or a1 is None or b0 is None or b1 is None:
+        return False
+    moved = min(abs(a1 - a0), abs(b1 - b0))
+    near = abs(a0 - b0) <= SAME_COUNTER_UJ and abs(a1 - b1) <= SAME_COUNTER_UJ
+    return near and moved >= SAME_COUNTER_LEAST_UJ
 
 
 def probe(root: Path) -> Availability:
@@ -130,7 +170,9 @@ def _domains(root: Path) -> tuple[_Domain, ...]:
         label = (read_text(folder / "name") or "").strip()
         scope = _scope(label, nested=name.count(":") == 2, parent=_label_of_parent(root, name))
         if scope:
-            found.append(_Domain(folder, scope, read_int(folder / "max_energy_range_uj")))
+            limit = read_int(folder / "constraint_0_max_power_uw")
+            reach = read_int(folder / "max_energy_range_uj")
+            found.append(_Domain(folder, scope, reach, limit / 1e6 if limit else None))
     return tuple(found)
 
 
@@ -151,17 +193,16 @@ def _scope(label: str, *, nested: bool, parent: str) -> str:
     if nested:
         return ""
     if label.startswith("psys"):
-        return "platform (psys, includes the cpu packages)"
+        return f"{PLATFORM}, includes the cpu packages)"
     return f"cpu {label.replace('-', ' ')}" if label else ""
 
 
-def _used_uj(
-    domain: _Domain, before: int | None, after: int | None, seconds: float
-) -> tuple[int | None, str]:
+def _used_uj(ends: _Ends, seconds: float) -> tuple[int | None, str]:
     """Difference of two readings [µJ], or None and why there is none."""
+    before, after = ends.before, ends.after
     if before is None or after is None:
         return None, "the counter could not be read"
-    limit = domain.range_uj
+    limit = ends.domain.range_uj
     if limit is not None and seconds * MOST_WATTS * 1e6 > limit:
         return None, (
             f"the window of {seconds:.0f} s is so long that the counter "

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from slmbench.meters.codecarbon import GRID_G_PER_KWH, J_PER_KWH, CodecarbonMeter
+from slmbench.meters.carbon import J_PER_KWH, WORLD, Grid
+from slmbench.meters.codecarbon import CodecarbonMeter
+from slmbench.meters.grades import grade
 from slmbench.records import Measurement, Provenance
 
 pytest.importorskip(
@@ -37,6 +39,8 @@ def test_numbers_are_estimates_that_say_what_they_assume(meter: CodecarbonMeter)
         assert "CPU" in one.reason
         assert any(word in one.reason for word in ("RAPL", "TDP", "mode ")), one.reason
         assert "RAM" in one.reason
+        assert one.scope.startswith("whole machine, modelled, cpu ")
+        assert grade(one.method, one.scope) in ("D", "E")
 
 
 def test_the_unit_is_joules_per_window(meter: CodecarbonMeter) -> None:
@@ -56,9 +60,9 @@ def test_carbon_is_energy_times_the_grid_factor_in_grams(meter: CodecarbonMeter)
     seen = _window(meter, 0.2)
     joules = seen["energy_estimate"].samples[0]
     assert seen["co2e_estimate"].samples[0] == pytest.approx(
-        joules / J_PER_KWH * GRID_G_PER_KWH, rel=1e-6
+        joules / J_PER_KWH * WORLD.g_per_kwh, rel=1e-6
     )
-    assert f"{GRID_G_PER_KWH:g} gCO2e/kWh" in seen["co2e_estimate"].reason
+    assert f"{WORLD.g_per_kwh:g} gCO2e/kWh, world 2018" in seen["co2e_estimate"].reason
 
 
 def test_it_leaves_no_file_no_thread_no_word_and_needs_no_network(
@@ -76,7 +80,7 @@ def test_it_leaves_no_file_no_thread_no_word_and_needs_no_network(
     before = set(threading.enumerate())
     seen = _window(CodecarbonMeter.create("cpu"), 0.1)
     assert seen["co2e_estimate"].samples[0] == pytest.approx(
-        seen["energy_estimate"].samples[0] / J_PER_KWH * GRID_G_PER_KWH, rel=1e-6
+        seen["energy_estimate"].samples[0] / J_PER_KWH * WORLD.g_per_kwh, rel=1e-6
     )
     assert set(threading.enumerate()) <= before
     assert list(tmp_path.iterdir()) == []
@@ -93,3 +97,11 @@ def test_a_failing_set_up_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     for one in _window(CodecarbonMeter(), 0.0).values():
         assert one.provenance is Provenance.UNAVAILABLE
         assert "broken install" in one.reason
+
+
+def test_a_grid_of_ones_own_is_used_and_named() -> None:
+    own = CodecarbonMeter(Grid("FR", "2023", 56.0, "RTE"))
+    seen = _window(own, 0.1)
+    joules = seen["energy_estimate"].samples[0]
+    assert seen["co2e_estimate"].samples[0] == pytest.approx(joules / J_PER_KWH * 56.0, rel=1e-6)
+    assert "FR 2023, RTE" in seen["co2e_estimate"].reason

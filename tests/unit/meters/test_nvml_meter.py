@@ -203,3 +203,38 @@ def test_boards_are_described(nvml: SimulatedNvml) -> None:
         GpuInfo("Board 0", 80 << 30, "550.54.15"),
         GpuInfo("Board 1", 80 << 30, "550.54.15"),
     )
+
+
+def test_a_sliced_board_gives_no_energy(nvml: SimulatedNvml) -> None:
+    nvml.nvmlDeviceGetMigMode = lambda handle: [1, 1]  # type: ignore[attr-defined]
+    seen = _window()
+    for name in ("energy_gross", "gpu_power"):
+        assert seen[name].provenance is Provenance.UNAVAILABLE
+        assert "MIG" in seen[name].reason
+
+
+def test_slices_that_are_off_change_nothing(nvml: SimulatedNvml) -> None:
+    nvml.nvmlDeviceGetMigMode = lambda handle: [0, 1]  # type: ignore[attr-defined]
+    assert _window()["energy_gross"].samples == (7.5,)
+
+
+def test_company_on_the_board_and_impossible_power_are_observed(nvml: SimulatedNvml) -> None:
+    nvml.nvmlDeviceGetComputeRunningProcesses = (  # type: ignore[attr-defined]
+        lambda handle: ["ours", "theirs"]
+    )
+    nvml.nvmlDeviceGetEnforcedPowerLimit = lambda handle: 2_000  # type: ignore[attr-defined]
+    meter = NvmlMeter.create("cuda:0")
+    meter.start()
+    shared, power = meter.stop().observations
+    assert (shared.kind, shared.value) == ("gpu_shared", 2)
+    assert (power.kind, power.value, power.unit) == ("power_over_limit", 2.5, "W")
+
+
+def test_ours_alone_below_the_limit_is_no_observation(nvml: SimulatedNvml) -> None:
+    nvml.nvmlDeviceGetComputeRunningProcesses = (  # type: ignore[attr-defined]
+        lambda handle: ["ours"]
+    )
+    nvml.nvmlDeviceGetEnforcedPowerLimit = lambda handle: 300_000  # type: ignore[attr-defined]
+    meter = NvmlMeter.create("cuda:0")
+    meter.start()
+    assert meter.stop().observations == ()

@@ -9,6 +9,7 @@ import pytest
 
 from slmbench.meters import rapl
 from slmbench.meters.rapl import RaplMeter, probe
+from slmbench.meters.totals import total_energy
 from slmbench.records import Measurement, Provenance
 
 RANGE_UJ = 262_143_328_850
@@ -128,3 +129,45 @@ def test_an_empty_or_masked_folder_is_unavailable(tmp_path: Path, there: bool) -
     assert not state.ok
     assert "no RAPL counters" in state.reason
     assert state.fix
+
+
+def test_one_counter_shown_twice_is_counted_once(tree: Path) -> None:
+    """Processors of several dies: package-1 repeats package-0 (an update apart)."""
+    (tree / "intel-rapl:1/energy_uj").write_text("1000400")
+    meter = RaplMeter(tree)
+    meter.start()
+    _advance(tree, "intel-rapl:0", 68_000_000)
+    _advance(tree, "intel-rapl:1", 68_000_200)
+    seen = _by_scope(meter)
+    assert seen["cpu package 0"].samples == (68.0,)
+    assert seen["cpu package 1"].provenance is Provenance.UNAVAILABLE
+    assert "the same counter as cpu package 0" in seen["cpu package 1"].reason
+    total = total_energy(tuple(m for m in seen.values() if "psys" not in m.scope))
+    assert total is not None
+    assert (total.joules, total.scope) == (68.0, "cpu package 0 + dram of cpu package 0")
+
+
+def test_two_packages_that_use_the_same_are_two(tree: Path) -> None:
+    (tree / "intel-rapl:1/energy_uj").write_text("40000000")
+    meter = RaplMeter(tree)
+    meter.start()
+    for name in ("intel-rapl:0", "intel-rapl:1"):
+        _advance(tree, name, 68_000_000)
+    seen = _by_scope(meter)
+    assert seen["cpu package 1"].samples == seen["cpu package 0"].samples == (68.0,)
+
+
+def test_more_than_the_packages_limit_is_not_believed(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("intel-rapl:0", "intel-rapl:1"):
+        (tree / name / "constraint_0_max_power_uw").write_text("65000000\n")
+    meter = RaplMeter(tree)
+    now = iter((0, 10 * 10**9))
+    monkeypatch.setattr(rapl, "perf_counter_ns", lambda: next(now))
+    meter.start()
+    _advance(tree, "intel-rapl:0", 640_000_000)  # 64 W
+    _advance(tree, "intel-rapl:1", 900_000_000)  # 90 W
+    (seen,) = meter.stop().observations
+    assert (seen.kind, seen.value, seen.unit) == ("power_over_limit", 90.0, "W")
+    assert "cpu package 1" in seen.message
