@@ -20,20 +20,20 @@ Flag = Literal[
     "below chance",
     "cached prefix",
     "dependent samples",
+    "failed requests",
     "few samples",
     "few rounds",
     "gpu throttled",
     "implausible power",
-    "implausible power",
     "imprecise",
     "inside noise floor",
+    "late generator",
     "loaded machine",
     "noisy",
     "not above chance",
     "one process",
     "preempted",
     "sequential",
-    "shared gpu",
     "shared gpu",
     "short window",
     "simulated kernel",
@@ -93,18 +93,18 @@ _MEANINGS: tuple[FlagMeaning, ...] = (
         "run both in one campaign with processes: 5 or more",
     ),
     FlagMeaning(
+        "failed requests",
+        "some requests under this load got no whole answer; times are those of the others",
+        "see failed_requests for their kinds; attainment and goodput count them as not good",
+        observed=True,
+    ),
+    FlagMeaning(
         "few samples",
         "too few repetitions for a 95 % interval of this statistic",
         "raise repeats in the suite: six give an interval for a median",
     ),
     FlagMeaning(
         "gpu throttled", "the GPU lowered its clocks", "cool down and run again", observed=True
-    ),
-    FlagMeaning(
-        "implausible power",
-        "the mean power lies above the part's own limit",
-        "do not use the energy: the counter or its unit is wrong",
-        observed=True,
     ),
     FlagMeaning(
         "implausible power",
@@ -122,6 +122,12 @@ _MEANINGS: tuple[FlagMeaning, ...] = (
         "inside noise floor",
         "the difference is no larger than what this machine shows between a variant and itself",
         "more rounds, or a quieter machine: the floor is what `slmbench doctor --noise` found",
+    ),
+    FlagMeaning(
+        "late generator",
+        "the load generator sent requests later than they were due, and latencies contain that",
+        "a lower rate, or run the generator on cores or a machine that the server does not use",
+        observed=True,
     ),
     FlagMeaning(
         "loaded machine",
@@ -154,12 +160,6 @@ _MEANINGS: tuple[FlagMeaning, ...] = (
         "sequential",
         "differences were looked at while items were asked; interval and p allow for the looks",
         "take the interval as it is; another number of items would need another run",
-    ),
-    FlagMeaning(
-        "shared gpu",
-        "other processes computed on the same GPU",
-        "run again with the GPU to yourself",
-        observed=True,
     ),
     FlagMeaning(
         "shared gpu",
@@ -222,14 +222,14 @@ MEANINGS: Mapping[Flag, FlagMeaning] = {m.flag: m for m in _MEANINGS}
 """Explanation of every flag."""
 
 _OBSERVED: Mapping[ObservationKind, Flag] = {
+    "failed_requests": "failed requests",
+    "generator_lag": "late generator",
     "load_average": "loaded machine",
     "cpu_wait": "preempted",
     "involuntary_switches": "preempted",
     "steal": "steal",
     "cgroup_throttled": "throttled",
     "gpu_throttled": "gpu throttled",
-    "gpu_shared": "shared gpu",
-    "power_over_limit": "implausible power",
     "gpu_shared": "shared gpu",
     "power_over_limit": "implausible power",
     "swap": "swapping",
