@@ -166,6 +166,23 @@ class Results(StoredResults):
 
         return flip_frame(self.flips)
 
+    def scaling(self) -> pd.DataFrame:
+        """How times grow with the context, one row a run and quantity.
+
+        Non-negative fits of t = a + bT + cT² (``analysis.scaling_frames.SCALING_COLUMNS``).
+        """
+        from slmbench.analysis.scaling_curves import scalings
+        from slmbench.analysis.scaling_frames import scaling_frame
+
+        return scaling_frame(scalings(self.stored))
+
+    def scaling_exponents(self) -> pd.DataFrame:
+        """Local exponents dlog t / dlog T (``analysis.scaling_frames.EXPONENT_COLUMNS``)."""
+        from slmbench.analysis.scaling_curves import scalings
+        from slmbench.analysis.scaling_frames import exponent_frame
+
+        return exponent_frame(scalings(self.stored))
+
     def gates(self) -> pd.DataFrame:
         """What the gates found, one row a number (``analysis.gates.COLUMNS``)."""
         from slmbench.analysis.gates import gate_frame
