@@ -76,6 +76,8 @@ ObservationKind = Literal[
     "batched_answers",
     "precision_reached",
     "precision_not_reached",
+    "generator_lag",
+    "failed_requests",
 ]
 
 

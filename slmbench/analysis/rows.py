@@ -45,7 +45,7 @@ DISTANCE_OF: Mapping[str, str] = {"stereotype_distance": "stereotype_preference"
 """Derived metric -> the judged one whose distance from its ideal it is."""
 JUDGED_OF: Mapping[str, str] = {**DISTANCE_OF, **PERPLEXITY_OF}
 """Derived metric -> the judged one that it is made of, and that pairs are compared in."""
-_COSTS = frozenset({"s", "tok/s", "bytes", "J", "W", "Wh", "J·s", "J/token", "gCO2e"})
+_COSTS = frozenset({"s", "tok/s", "req/s", "bytes", "J", "W", "Wh", "J·s", "J/token", "gCO2e"})
 BY_WINDOW = frozenset({"kld", "top1_agreement", "logprob_true_delta", "prob_true_delta"})
 """Metrics with a sample per token: the tokens of a phase (a window of text) are one cluster."""
 _NOT_THE_LOAD = frozenset({"warm_up", "idle_before", "idle_after"})

@@ -246,7 +246,9 @@ if set(_OBSERVED) | _NO_WARNING != set(
 if set(MEANINGS) != set(get_args(Flag)):  # pragma: no cover - typing slip above
     raise AssertionError("a flag has no meaning")
 
-MOVED_BY_INTERFERENCE = frozenset({"s", "tok/s", "J", "W", "Wh", "J·s", "J/token", "gCO2e"})
+MOVED_BY_INTERFERENCE = frozenset(
+    {"s", "tok/s", "req/s", "J", "W", "Wh", "J·s", "J/token", "gCO2e"}
+)
 """Units of metrics that other work on the machine changes."""
 INTERFERENCE: frozenset[Flag] = frozenset(
     {"gpu throttled", "loaded machine", "preempted", "steal", "swapping", "throttled"}

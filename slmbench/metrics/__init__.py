@@ -14,15 +14,18 @@ from slmbench.metrics.cost import COST
 from slmbench.metrics.hallucination import HALLUCINATION
 from slmbench.metrics.kinds import Aggregate, Direction, Metric, Unit
 from slmbench.metrics.latency import LATENCY
+from slmbench.metrics.memory import MEMORY
 from slmbench.metrics.privacy import PRIVACY
 from slmbench.metrics.quality import QUALITY
 from slmbench.metrics.robustness import ROBUSTNESS
+from slmbench.metrics.serving import SERVING
 from slmbench.metrics.text import TEXT
 
 __all__ = ["METRICS", "Aggregate", "Direction", "Metric", "Unit", "better", "metric"]
 
 _TABLE = (
-    *QUALITY, *HALLUCINATION, *BIAS, *PRIVACY, *ROBUSTNESS, *CALIBRATION, *TEXT, *COST, *LATENCY
+    *QUALITY, *HALLUCINATION, *BIAS, *PRIVACY, *ROBUSTNESS, *CALIBRATION, *TEXT, *COST, *LATENCY,
+    *MEMORY, *SERVING,
 )  # fmt: skip
 
 METRICS: Mapping[str, Metric] = {m.name: m for m in _TABLE}

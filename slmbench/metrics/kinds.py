@@ -10,7 +10,7 @@ Aggregate = Literal["mean", "median", "max", "sum", "single", "pooled"]
 """``pooled``: sum of the items' parts over the sum of their weights (tokens, bytes)."""
 Unit = Literal["fraction", "nats", "bits/byte", "s", "tok/s", "bytes", "J", "W", "Wh", "J·s",
                "J/token", "gCO2e", "bits", "count", "nats/char", "nats/token", "perplexity",
-               "score"]  # fmt: skip
+               "score", "req/s", "bytes/token", "ratio", "tokens"]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,13 @@ from slmbench.spec.run import (
     WorkloadPoint,
     WorkloadSpec,
 )
-from slmbench.spec.serving import Load, Slo
+from slmbench.spec.serving import Endpoint, Load, Slo
 from slmbench.spec.suite import Scoring, SizeKnobs, Suite, SuiteTask, SuiteWorkload, Until
 from slmbench.spec.target import Target
 from slmbench.spec.variant import HubSource, ModelsFile, Source, Variant, WheelSource
 
 __all__ = [
+    "Endpoint",
     "Frozen",
     "Grown",
     "HubSource",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, JsonValue, model_validator
 
 from slmbench.spec.base import Frozen
 
@@ -53,3 +53,29 @@ class Slo(Frozen):
     ttft_s: float | None = Field(default=None, gt=0)
     tpot_s: float | None = Field(default=None, gt=0)
     e2e_s: float | None = Field(default=None, gt=0)
+
+
+class Endpoint(Frozen):
+    """An OpenAI-compatible server as its clients know it; holds no secret."""
+
+    url: str
+    """Base address with the version, for example ``http://127.0.0.1:8000/v1``."""
+    model: str
+    """What requests name as their model."""
+    api: Literal["completions", "chat"] = "completions"
+    body: dict[str, JsonValue] = Field(default_factory=dict)
+    """Further fields of every request (``ignore_eos``, ``min_tokens`` …); the text
+    ``{max_tokens}`` stands for the number of tokens that the request asks for."""
+    api_key_env: str | None = None
+    """Environment variable that holds the key."""
+    timeout_s: float = Field(default=300.0, gt=0)
+    """A request that takes longer has failed [s]."""
+
+    def address(self) -> str:
+        """Where requests go."""
+        path = "chat/completions" if self.api == "chat" else "completions"
+        return f"{self.url.rstrip('/')}/{path}"
+
+    def fields_for(self, max_tokens: int) -> dict[str, JsonValue]:
+        """``body`` for a request of so many tokens."""
+        return {k: max_tokens if v == "{max_tokens}" else v for k, v in self.body.items()}
