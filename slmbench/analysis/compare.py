@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import pandas as pd
 
 from slmbench.analysis.columns import COMPARISON_COLUMNS, frame
+from slmbench.analysis.comparison_rows import table_row
+from slmbench.analysis.cost_pairs import cost_pair
 from slmbench.analysis.equivalence import MARGIN, Equivalence, equivalence, words
 from slmbench.analysis.paired import (
     Difference,
     Verdict,
-    cost_difference,
     cost_verdict,
+    inside_floor,
     paired_difference,
     quality_verdict,
 )
@@ -28,7 +31,7 @@ from slmbench.analysis.pairing import (
 from slmbench.analysis.recovery import Ratio, recovered_share, retention
 from slmbench.analysis.results import Results
 from slmbench.analysis.rows import JUDGED_OF, Judged, MetricRow
-from slmbench.analysis.stability import Flag, joined
+from slmbench.analysis.stability import Flag
 from slmbench.analysis.statistics import holm
 from slmbench.analysis.stopped import after_looks, looks_of
 from slmbench.errors import IncomparableRunsError, UsageError
@@ -38,7 +41,6 @@ from slmbench.spec import TaskSpec, WorkloadSpec
 
 _DISTRUSTED: frozenset[str] = frozenset({"suspect"})
 """Flags of a row of which nothing may be concluded."""
-_DEPENDENT: Flag = "dependent samples"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,15 @@ class Delta:
     """Against the parent, two or more steps from the root: share of the parent's loss undone."""
     retention: Ratio | None = None
     """Share of the reference's score above chance that is left; None for costs."""
+    floor: float | None = None
+    """Costs: log ratio that this machine shows without any difference; None where not measured."""
+
+    @property
+    def why(self) -> str:
+        """What is to be said beside the verdict: that the change is inside the noise floor."""
+        if self.floor is None or "inside noise floor" not in self.flags:
+            return ""
+        return f"inside this machine's noise floor of {100 * math.expm1(self.floor):.1f} %"
 
     @property
     def variant(self) -> str:
@@ -108,7 +119,7 @@ class Comparison:
 
     def table(self) -> pd.DataFrame:
         """One row a difference (``columns.COMPARISON_COLUMNS``)."""
-        rows = [_table_row(d) for d in self.deltas]
+        rows = [table_row(d) for d in self.deltas]
         return frame(
             COMPARISON_COLUMNS, {c.name: [row[c.name] for row in rows] for c in COMPARISON_COLUMNS}
         )
@@ -242,14 +253,18 @@ class _Pairer:
             flags: tuple[Flag, ...] = ("sequential",) if looks_of(row.run, other.run) else ()
             made = self._made(row, other, difference, "not resolved", *flags)
             return self._with_ratios(made, theirs, mine)
-        samples, base = samples_of(row), samples_of(other)
-        if not samples or not base or other.estimate.value is None:
+        return self._cost(row, other)
+
+    def _cost(self, row: MetricRow, other: MetricRow) -> Delta | None:
+        pair = cost_pair(other, row)
+        if pair is None or other.estimate.value is None:
             return None
-        difference = cost_difference(base, samples)
-        if _DEPENDENT in row.flags:
-            difference = replace(difference, low=None, high=None, change_low=None, change_high=None)
-        verdict = cost_verdict(difference, other.estimate.value, row.direction)
-        return self._made(row, other, difference, verdict, "one process")
+        floor = self.results.timing_floor(row, pair.rounds)
+        verdict = cost_verdict(pair.difference, other.estimate.value, row.direction, floor)
+        flags = pair.flags
+        if inside_floor(pair.difference, floor):
+            flags = (*flags, "inside noise floor")
+        return replace(self._made(row, other, pair.difference, verdict, *flags), floor=floor)
 
     def _judged(self, row: MetricRow, metric: str) -> Judged | None:
         if not isinstance(row.run.spec.work, TaskSpec):
@@ -332,18 +347,6 @@ def margin_of(results: Results, row: MetricRow, override: float | None) -> float
     return MARGIN if is_share else None
 
 
-def samples_of(row: MetricRow) -> tuple[float, ...]:
-    """The raw readings behind a measured row, in the order taken; empty for judged items."""
-    return tuple(
-        sample
-        for phase in row.run.record.phases
-        if phase.phase == row.phase
-        for m in phase.measurements
-        if (m.metric, m.point, m.scope) == (row.metric, row.point, row.scope)
-        for sample in m.samples
-    )
-
-
 def _adjusted(deltas: Sequence[Delta]) -> Iterator[Delta]:
     """Holm within each suite's quality differences; verdicts follow from the adjusted p.
 
@@ -363,36 +366,3 @@ def _adjusted(deltas: Sequence[Delta]) -> Iterator[Delta]:
             yield replace(d, p_holm=adjusted[index], verdict=verdict)
         else:
             yield d
-
-
-def _table_row(d: Delta) -> dict[str, object]:
-    spec, parent, diff = d.row.run.spec, d.parent_row.run.spec, d.difference
-    e, flips = d.equivalence, diff.flips
-    return {
-        "run_id": d.row.run.record.run_id, "parent_run_id": d.parent_row.run.record.run_id,
-        "variant": d.variant, "parent": d.parent, "reference": d.reference,
-        "target": spec.target.name, "parent_target": parent.target.name,
-        "suite": spec.suite, "size": spec.size, "task": spec.work_name, "metric": d.metric,
-        "point": d.row.point, "delta": diff.delta, "ci_low": diff.low, "ci_high": diff.high,
-        "n": diff.n, "flips_up": diff.flips_up, "flips_down": diff.flips_down,
-        "flip_rate": diff.flip_rate, "flip_rate_low": flips.low if flips else None,
-        "flip_rate_high": flips.high if flips else None,
-        "change": diff.change, "change_low": diff.change_low, "change_high": diff.change_high,
-        "p": diff.p, "p_method": diff.p_method, "p_holm": d.p_holm, "mde": diff.mde,
-        "verdict": d.verdict, "margin": e.margin if e else None,
-        "equivalent": e.equivalent if e else None, "p_equivalent": e.p if e else None,
-        "n_needed": e.n_needed if e else None,
-        "non_inferior": e.non_inferior if e else None, "lossless": d.lossless or None,
-        **_ratio("recovered", d.recovered), **_ratio("retention", d.retention),
-        "unit": d.unit or None, "direction": d.direction,
-        "provenance": Provenance.DERIVED.value, "flags": joined(d.flags),
-    }  # fmt: skip
-
-
-def _ratio(name: str, ratio: Ratio | None) -> dict[str, object]:
-    return {
-        name: ratio.value if ratio else None,
-        f"{name}_low": ratio.low if ratio else None,
-        f"{name}_high": ratio.high if ratio else None,
-        f"{name}_reason": (ratio.reason or None) if ratio else None,
-    }

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from slmbench.analysis.rows import Judged
 from slmbench.analysis.score_test import score_interval, score_z
-from slmbench.analysis.special import normal_cdf, t_cdf
+from slmbench.analysis.special import normal_cdf, t_cdf, t_quantile
 from slmbench.analysis.statistics import (
     MDE_FACTOR,
     Estimate,
@@ -80,6 +80,12 @@ class Difference:
     """median / median - 1 of a cost whose parent's median is positive."""
     change_low: float | None = None
     change_high: float | None = None
+    rounds: int | None = None
+    """Rounds that variant and parent ran in together, a process each (costs by rounds only)."""
+    processes: int | None = None
+    """Processes of the side that has fewer (costs without enough rounds)."""
+    sign_p: float | None = None
+    """Two-sided sign test over the rounds, as a check of the interval."""
     looks: AfterLooks | None = None
     """Set when the number of items was decided by looking at differences."""
 
@@ -268,6 +274,67 @@ def cost_difference(parent: Sequence[float], variant: Sequence[float]) -> Differ
     )  # fmt: skip
 
 
+def round_difference(
+    parent: Sequence[float], variant: Sequence[float], parent_value: float
+) -> Difference:
+    """Difference of costs from one process median each per round, in the order of the rounds.
+
+    log(variant / parent) per round, their mean with a t interval of rounds - 1 degrees of
+    freedom, as a ratio: what slows the machine for a whole round cancels. The difference and its
+    ends are the ratio - 1 times ``parent_value``. Where a value is not positive, the differences
+    themselves. The sign test (Dixon & Mood 1946) leaves ties out.
+    """
+    pairs = list(zip(parent, variant, strict=True))
+    positive = min(*parent, *variant) > 0
+    steps = [math.log(b / a) if positive else b - a for a, b in pairs]
+    estimate = mean_estimate(steps)
+    low, high = estimate.low, estimate.high
+    sign = mcnemar_exact(sum(s < 0 for s in steps), sum(s > 0 for s in steps))
+    assert estimate.value is not None
+    how = "t of log ratios" if positive else "t of differences"
+    plain = Difference(
+        estimate.value, len(pairs), low, high, p_method=f"{how}, {len(pairs)} rounds",
+        rounds=len(pairs), sign_p=sign,
+    )  # fmt: skip
+    return _as_ratio(plain, parent_value) if positive else plain
+
+
+def process_difference(
+    parent: Sequence[float], variant: Sequence[float], parent_value: float
+) -> Difference:
+    """Difference of costs from the process medians of two runs that shared too few rounds.
+
+    Welch's interval of the difference of mean logs (Welch 1947, Biometrika 34:28), as a ratio;
+    of the values themselves where one is not positive. At least two processes each.
+    """
+    positive = min(*parent, *variant) > 0
+    left, right = ([math.log(v) if positive else v for v in side] for side in (parent, variant))
+    step = statistics.fmean(right) - statistics.fmean(left)
+    parts = [statistics.variance(side) / len(side) for side in (left, right)]
+    se, fewer = math.sqrt(sum(parts)), min(len(left), len(right))
+    free = sum(v * v / (len(side) - 1) for v, side in zip(parts, (left, right), strict=True))
+    freedom = sum(parts) ** 2 / free if free > 0 else len(left) + len(right) - 2
+    half = t_quantile(1 - ALPHA / 2, freedom) * se
+    how = f"Welch t of {'logs of ' if positive else ''}process medians"
+    plain = Difference(
+        step, fewer, step - half, step + half, p_method=f"{how}, {len(left)} and {len(right)}",
+        processes=fewer,
+    )  # fmt: skip
+    return _as_ratio(plain, parent_value) if positive else plain
+
+
+def _as_ratio(logs: Difference, parent_value: float) -> Difference:
+    """A difference of logs as a ratio - 1, and as that share of the parent's value."""
+    ratios = [None if v is None else math.expm1(v) for v in (logs.delta, logs.low, logs.high)]
+    change, low, high = ratios
+    delta, *ends = [None if r is None else r * parent_value for r in ratios]
+    assert delta is not None
+    return replace(
+        logs, delta=delta, low=ends[0], high=ends[1], change=change, change_low=low,
+        change_high=high,
+    )  # fmt: skip
+
+
 def quality_verdict(difference: Difference, p_holm: float | None, direction: str) -> Verdict:
     """Resolved only if Holm's p is below 0.05, the interval excludes 0 and |delta| >= MDE."""
     d = difference
@@ -278,12 +345,30 @@ def quality_verdict(difference: Difference, p_holm: float | None, direction: str
     return _side(d.delta, direction)
 
 
-def cost_verdict(difference: Difference, parent_value: float, direction: str) -> Verdict:
-    """Resolved only if the interval excludes 0 and the change is more than 5 %."""
-    small = abs(difference.delta) <= COST_MARGIN * abs(parent_value)
-    if small or not _excludes_zero(difference):
+def cost_verdict(
+    difference: Difference, parent_value: float, direction: str, floor: float | None = None
+) -> Verdict:
+    """Resolved only if the interval excludes 0 and the change is beyond the machine's noise.
+
+    ``floor``: log ratio that the machine shows between a variant and itself
+    (:func:`slmbench.analysis.noise.floor`). Of one process each the change must also be more
+    than 5 %, because the interval does not cover what differs between processes.
+    """
+    d = difference
+    alone = d.rounds is None and d.processes is None
+    if alone and abs(d.delta) <= COST_MARGIN * abs(parent_value):
         return "not resolved"
-    return _side(difference.delta, direction)
+    if not _excludes_zero(d) or inside_floor(d, floor):
+        return "not resolved"
+    return _side(d.delta, direction)
+
+
+def inside_floor(difference: Difference, floor: float | None) -> bool:
+    """Whether a change is no larger than the noise floor; False where one is not known."""
+    change = difference.change
+    if floor is None or change is None or change <= -1:
+        return False
+    return abs(math.log1p(change)) <= floor
 
 
 def _excludes_zero(d: Difference) -> bool:

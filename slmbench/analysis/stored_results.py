@@ -19,6 +19,7 @@ from slmbench.analysis.calibration import Calibration, calibrate
 from slmbench.analysis.chance import chance_level
 from slmbench.analysis.constructs.judged_run import JudgedRun
 from slmbench.analysis.constructs.robustness import Robustness, robustness
+from slmbench.analysis.noise import timing_floor
 from slmbench.analysis.plausibility import Evidence, marked
 from slmbench.analysis.plausibility_pairs import suspicions
 from slmbench.analysis.rows import Judged, MetricRow, judged_by_metric, metric_rows
@@ -27,6 +28,7 @@ from slmbench.records import SkipRecord, Status
 from slmbench.requests import ItemSet
 from slmbench.spec import Suite, TaskSpec
 from slmbench.store import Quarantined, StoredRun, read_items
+from slmbench.store.noise import NoiseRecord, read_noise
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,16 @@ class StoredResults:
                 every = (*of_items, alone.beside(run, judged))
                 found += against_baselines(run, judged, every, self.chance_of(run, "acc"))
         return tuple(found)
+
+    @cached_property
+    def noise(self) -> tuple[NoiseRecord, ...]:
+        """What `slmbench doctor --noise` found on the machines of these runs."""
+        return read_noise(self.root)
+
+    def timing_floor(self, row: MetricRow, rounds: int) -> float | None:
+        """Log ratio that the row's machine and target show A/A in so many rounds, if known."""
+        run = row.run
+        return timing_floor(self.noise, run.record.machine, run.spec.target, row.metric, rounds)
 
     def item_set(self, run: StoredRun) -> ItemSet | None:
         """The items of a quality run; None when there are none or they cannot be read."""

@@ -145,7 +145,7 @@ def _records(frame: pd.DataFrame) -> object:
 
 
 _DELTA_HEADS = ("variant", "against", "target", "task", "metric", "delta", "95 % interval", "n",
-                "flips", "p (Holm)", "MDE", "verdict", "margin")  # fmt: skip
+                "flips", "p (Holm)", "MDE", "verdict", "margin", "remarks")  # fmt: skip
 _PART_HEADS = ("variant", "against", "task", "metric", "part", "from", "to", "delta",
                "95 % interval", "n", "note")  # fmt: skip
 
@@ -162,8 +162,14 @@ def _delta_row(d: Delta) -> list[Value]:
         d.variant, d.parent, spec.target.name, f"{spec.work_name} {d.row.point}".strip(), d.metric,
         _amount(diff.delta, d.unit), _interval(diff.low, diff.high, d.unit), diff.n, flips,
         "" if d.p_holm is None else f"{d.p_holm:.3g}",
-        _amount(diff.mde, d.unit).lstrip("+"), d.verdict, d.lossless,
+        _amount(diff.mde, d.unit).lstrip("+"), d.verdict, d.lossless, _remarks(d),
     ]  # fmt: skip
+
+
+def _remarks(d: Delta) -> str:
+    """What makes the difference shaky; the noise floor with its size."""
+    flags = [f for f in d.flags if f != "inside noise floor"]
+    return "; ".join((*([d.why] if d.why else []), *flags))
 
 
 def _part_rows(explained: Sequence[Attribution]) -> list[list[Value]]:
