@@ -242,8 +242,10 @@ class AdaptiveStop(Frozen):
         return self.available - self.asked
 
 
-class MachinePeaks(Frozen):
+class MachinePeaks(Grown):
     """What the machine can do, measured with the threads of a target on the same cores."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"device", "cpus", "load1"})
 
     threads: int
     read_bandwidth: float
@@ -254,7 +256,13 @@ class MachinePeaks(Frozen):
     """Last-level cache [bytes]."""
     measured_utc: str
     method: str
-    """Kernels and libraries, for people."""
+    """Kernels and libraries, and what could not be measured, for people."""
+    device: str = "cpu"
+    """``cpu``, or the device that was measured instead: ``cuda:0``."""
+    cpus: tuple[int, ...] = ()
+    """Logical processors that the threads were bound to."""
+    load1: float | None = None
+    """Load average of the machine before: other work makes peaks too small."""
 
 
 class ObserverCost(Frozen):
