@@ -48,7 +48,7 @@ from slmbench.runner.protocol import (
 )
 from slmbench.runner.timing import load_measurement
 from slmbench.runner.workloads import Bench, meters_for, run_workload, steps_of
-from slmbench.runner.workloads.memory import runtime_phase
+from slmbench.runner.workloads.memory import RUNTIME_FIRST, runtime_phase
 from slmbench.spec import Target, TaskSpec, WorkloadSpec
 from slmbench.tasks.workloads import SERVED
 
@@ -123,7 +123,7 @@ def _load(job: WorkerJob, target: Target) -> LoadedModel:
     work = job.cells[0].spec.work
     use = work.workload if isinstance(work, WorkloadSpec) else "task"
     watch = Watch.of(meters_for(use, target.device), target.device)
-    phases = [runtime_phase(watch)] if use == "memory" else []
+    phases = [runtime_phase(watch)] if use in RUNTIME_FIRST else []
     request = LoadJob(Path(job.artefact), job.artefact_sha256, target, seed=work.seed)
     with watch.phase("load") as phase:
         begin = time.perf_counter_ns()
