@@ -92,8 +92,8 @@ def make_plan(
                 loads = [w for w in suite.workloads if w.asked_at(selection.size)]
                 works: tuple[SuiteTask | SuiteWorkload, ...] = (*tasks, *loads)
                 for work in works:
-                    if reason:
-                        skips.append(_skip(suite, variant, target, work, reason))
+                    if why := reason or _meaningless(models, variant, work):
+                        skips.append(_skip(suite, variant, target, work, why))
                         continue
                     asked = [
                         _cell(suite, selection.size, refs[variant.name], one, work, definitions)
@@ -133,7 +133,6 @@ def identify(models: ModelsFile) -> dict[str, VariantRef]:
 
 def _identity(variant: Variant, parent: str | None) -> str:
     if variant.recipe is not None:
-        assert parent is not None
         return recipe_digest(variant.recipe, parent)
     source = variant.source
     if source is None:
@@ -213,6 +212,14 @@ def _obstacle(variant: Variant, target: Target, can: Capabilities) -> str:
         return f"{target.backend} does not load the format {variant.format!r}"
     if target.device.partition(":")[0] not in can.devices:
         return f"{target.backend} does not run on {target.device!r}"
+    return ""
+
+
+def _meaningless(models: ModelsFile, variant: Variant, work: SuiteTask | SuiteWorkload) -> str:
+    """Why a work would say nothing about the variant; empty where it does."""
+    about_quality = isinstance(work, SuiteTask) or work.workload == FIDELITY
+    if about_quality and models.has_random_weights(variant.name):
+        return "random weights: latency, memory and energy only"
     return ""
 
 

@@ -53,8 +53,8 @@ def materialise(
 ) -> Artefact:
     """The variant's artefact, fetched or made if need be.
 
-    ``parent`` is the artefact of ``variant.parent`` (None for a source), ``base`` the folder of
-    the models file, ``report`` takes lines for people. A derived variant is made by a child
+    ``parent`` is the artefact of ``variant.parent`` (None where it has none), ``base`` the folder
+    of the models file, ``report`` takes lines for people. A derived variant is made by a child
     process, so no engine is loaded here; two callers at once make it once.
 
     Raises ArtefactError (missing, damaged, other digest, or the maker died), PrerequisiteError
@@ -68,7 +68,7 @@ def materialise(
         return artefact
     if variant.recipe is None:
         raise ArtefactError(f"{variant.name}: a variant of format {variant.format} has no artefact")
-    if parent is None:
+    if parent is None and variant.parent is not None:
         raise ArtefactError(
             f"{variant.name}: its parent {variant.parent} is not there", hint="make it first"
         )
@@ -78,10 +78,10 @@ def materialise(
         return find(variant, ref) or _make(variant, ref, parent, report)
 
 
-def _make(variant: Variant, ref: VariantRef, parent: Artefact, report: Report) -> Artefact:
+def _make(variant: Variant, ref: VariantRef, parent: Artefact | None, report: Report) -> Artefact:
     with cache.fresh_folder(ref.digest, os.getpid()) as out:
         job = _job(variant, ref, parent, out)
-        report(f"{variant.name}: {job.recipe.technique} from {job.parent}")
+        report(f"{variant.name}: {_deed(job)}")
         _run_maker(job, report)
         with cache.room_to_write(out):
             cache.settle(out, ref.digest)
@@ -94,18 +94,21 @@ def _make(variant: Variant, ref: VariantRef, parent: Artefact, report: Report) -
     return made
 
 
-def _job(variant: Variant, ref: VariantRef, parent: Artefact, out: Path) -> MakeJob:
+def _deed(job: MakeJob) -> str:
+    return f"{job.recipe.technique} from {job.parent}" if job.parent else job.recipe.technique
+
+
+def _job(variant: Variant, ref: VariantRef, parent: Artefact | None, out: Path) -> MakeJob:
     assert variant.recipe is not None
-    assert variant.parent is not None
     return MakeJob(
         variant=variant.name,
         identity=ref.digest,
         recipe=variant.recipe,
         format=variant.format,
         parent=variant.parent,
-        parent_identity=ref.parent_digest or parent.sha256,
-        parent_sha256=parent.sha256,
-        parent_path=str(parent.path),
+        parent_identity=ref.parent_digest or (parent.sha256 if parent else None),
+        parent_sha256=parent.sha256 if parent else None,
+        parent_path=str(parent.path) if parent else None,
         out=str(out),
         threads=_cores(),
     )
@@ -160,7 +163,6 @@ def _death_of(job: MakeJob, ending: Ending) -> ArtefactError:
         hint = "free memory, or use a smaller parent"
     tail = "".join(f"\n    {line}" for line in ending.stderr_tail)
     return ArtefactError(
-        f"{job.variant}: the process that makes it ({job.recipe.technique} from {job.parent}) "
-        f"{how}{tail}",
+        f"{job.variant}: the process that makes it ({_deed(job)}) {how}{tail}",
         hint=hint,
     )

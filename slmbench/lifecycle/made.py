@@ -123,13 +123,25 @@ class LoraFacts(Frozen):
     """Largest difference between the adapter's logits and the reloaded folder's."""
 
 
+class RandomInitFacts(Frozen):
+    """What was drawn."""
+
+    technique: Literal["random_init"] = "random_init"
+    parameters: int
+    """Weights, a tied output head counted once."""
+    vocab_size: int
+    tokenizer: Literal["bytes", "the parent's"]
+    note: str = "random weights: latency, memory and energy only"
+
+
 Facts = Annotated[
     DequantizeFacts
     | GgufExportFacts
     | GgufQuantizeFacts
     | TorchaoFacts
     | DepthPruneFacts
-    | LoraFacts,
+    | LoraFacts
+    | RandomInitFacts,
     Field(discriminator="technique"),
 ]
 """What one technique has to tell."""
@@ -144,9 +156,10 @@ class MadeRecord(Frozen):
     identity: Sha256
     """Digest of recipe and parent identity: the key of the cache."""
     recipe: Recipe
-    parent: Name
-    parent_identity: str
-    parent_sha256: Sha256
+    parent: Name | None
+    """None for what is made of nothing."""
+    parent_identity: str | None
+    parent_sha256: Sha256 | None
     """Content digest of the parent's artefact."""
     artefact: str
     """Name of the file or folder beside this record."""
@@ -172,10 +185,11 @@ class MakeJob(Frozen):
     recipe: Recipe
     format: Format
     """Format that the variant declares; the technique must produce it."""
-    parent: Name
-    parent_identity: str
-    parent_sha256: Sha256
-    parent_path: str
+    parent: Name | None
+    """None, like what follows, for what is made of nothing."""
+    parent_identity: str | None
+    parent_sha256: Sha256 | None
+    parent_path: str | None
     out: str
     """Temporary folder to write into."""
     threads: int

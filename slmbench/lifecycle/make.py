@@ -33,6 +33,7 @@ TECHNIQUES = {
     "torchao": "slmbench.lifecycle.torchao_int8",
     "depth_prune": "slmbench.lifecycle.depth_prune",
     "lora": "slmbench.lifecycle.lora",
+    "random_init": "slmbench.lifecycle.random_init",
 }
 """Technique -> module with ``make(recipe, bench) -> Product``; imported when it is needed."""
 
@@ -70,7 +71,7 @@ def main() -> int:
 
 def _apply(job: MakeJob, pipe: IO[str]) -> Product:
     bench = Workbench(
-        parent=Path(job.parent_path),
+        made_from=None if job.parent_path is None else Path(job.parent_path),
         out=Path(job.out),
         threads=job.threads,
         report=lambda text: _say(pipe, Progress(text=text)),

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from slmbench.errors import ArtefactError
 from slmbench.lifecycle.made import Facts
 
 
@@ -13,13 +14,20 @@ from slmbench.lifecycle.made import Facts
 class Workbench:
     """Where to read, where to write, and with how much."""
 
-    parent: Path
-    """The parent's artefact; never written to."""
+    made_from: Path | None
+    """The parent's artefact, never written to; None for what is made of nothing."""
     out: Path
     """Empty folder to put the artefact into."""
     threads: int
     report: Callable[[str], None]
     """Takes a line for people."""
+
+    @property
+    def parent(self) -> Path:
+        """The parent's artefact; ArtefactError for a technique that was given none."""
+        if self.made_from is None:
+            raise ArtefactError("this technique needs a parent")
+        return self.made_from
 
 
 @dataclass(frozen=True, slots=True)

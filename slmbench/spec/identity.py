@@ -13,10 +13,11 @@ from slmbench.spec.recipe import Recipe
 from slmbench.spec.variant import Source
 
 
-def recipe_digest(recipe: Recipe, parent_digest: str) -> str:
+def recipe_digest(recipe: Recipe, parent_digest: str | None) -> str:
     """SHA-256 over the canonical JSON of recipe and parent identity, 64 hexadecimal digits.
 
     Changes with every setting, with the recipe's ``version``, and with anything up the lineage.
+    ``parent_digest`` is None for what is made of nothing.
     """
     document = {"parent": parent_digest, "recipe": recipe.model_dump(mode="json")}
     text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

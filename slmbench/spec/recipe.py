@@ -130,8 +130,44 @@ class LoraFinetune(Frozen):
     """The result is an ordinary folder."""
 
 
+class RandomInit(Frozen):
+    """A model of random weights: what its architecture costs, and nothing else.
+
+    Time, memory and energy do not depend on what weights say. No quality suite takes such a
+    variant, nor anything made of it. With a parent it gets the parent's tokenizer, without one a
+    tokenizer of bytes.
+    """
+
+    technique: Literal["random_init"]
+    version: Literal[1] = 1
+    architecture: Literal["llama", "mamba", "mamba2"]
+    """``llama``: softmax attention (arXiv 2302.13971). ``mamba`` and ``mamba2``: a recurrent state
+    instead of keys and values (arXiv 2312.00752, 2405.21060)."""
+    hidden_size: int = Field(ge=64, le=16_384, multiple_of=64)
+    layers: int = Field(ge=1, le=256)
+    vocab_size: int | None = Field(default=None, ge=258, le=1_000_000)
+    """Rows of the embedding, which is the output head too; null: the tokenizer's length."""
+    intermediate_size: int | None = Field(default=None, ge=64, le=131_072)
+    """Width of Llama's feed-forward layers; null: 8/3 of the hidden size, a multiple of 64."""
+    kv_heads: int | None = Field(default=None, ge=1, le=256)
+    """Llama's heads of keys and values; null: as many as heads, which have size 64."""
+    state_size: int | None = Field(default=None, ge=1, le=1024)
+    """Of Mamba's channels; null: 16, for Mamba-2 128."""
+    context: int = Field(default=8192, ge=64, le=1_048_576)
+    """Tokens that it says it was trained for (Llama)."""
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Storage type of the weights."""
+    seed: int = 1234
+
+
 Recipe = Annotated[
-    Dequantize | GgufExport | GgufQuantize | TorchaoQuantize | DepthPrune | LoraFinetune,
+    Dequantize
+    | GgufExport
+    | GgufQuantize
+    | TorchaoQuantize
+    | DepthPrune
+    | LoraFinetune
+    | RandomInit,
     Field(discriminator="technique"),
 ]
 """Any known recipe."""

@@ -7,7 +7,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from slmbench.spec.base import Frozen, Name, PlacedError, Sha256
-from slmbench.spec.recipe import Recipe
+from slmbench.spec.recipe import RandomInit, Recipe
 from slmbench.spec.target import Target
 
 Stage = Literal[
@@ -87,8 +87,11 @@ class Variant(Frozen):
             return self
         if (self.source is None) == (self.recipe is None):
             raise ValueError("give either source (where it is) or recipe (how it is made)")
-        if self.recipe is not None and self.parent is None:
+        made_of_nothing = isinstance(self.recipe, RandomInit)
+        if self.recipe is not None and self.parent is None and not made_of_nothing:
             raise ValueError("a recipe needs a parent")
+        if made_of_nothing and self.format != "hf":
+            raise ValueError("random_init makes a folder: write format: hf")
         return self
 
 
@@ -122,3 +125,13 @@ class ModelsFile(Frozen):
     def variant(self, name: str) -> Variant:
         """The variant of that name (KeyError if none)."""
         return {v.name: v for v in self.variants}[name]
+
+    def has_random_weights(self, name: str) -> bool:
+        """Whether the variant, or one that it descends from, was never trained."""
+        here: str | None = name
+        while here is not None:
+            variant = self.variant(here)
+            if isinstance(variant.recipe, RandomInit):
+                return True
+            here = variant.parent
+        return False

@@ -201,3 +201,20 @@ def test_a_task_may_be_asked_again_in_other_words() -> None:
         assert plain == real.work
         definitions.add(cell.work.definition)
     assert len({*definitions, real.work.definition}) == 3
+
+
+def test_random_weights_are_timed_and_never_asked() -> None:
+    recipe = {"technique": "random_init", "architecture": "llama", "hidden_size": 64, "layers": 1}
+    hf = {"stage": "base", "technique": "random_init", "licence": "MIT", "format": "hf"}
+    listed = [
+        {"name": "random", "recipe": recipe, **hf},
+        {"name": "pruned", "parent": "random", **hf,
+         "recipe": {"technique": "depth_prune", "drop_layers": 1}},
+    ]  # fmt: skip
+    targets = [{"name": "one", "backend": "transformers"}]
+    plan = make_plan([suite()], models(variants=listed, targets=targets), Selection(), DEFINITIONS)
+    assert [(c.spec.variant.name, c.spec.work_name) for c in plan.cells] == [
+        ("random", "latency"), ("pruned", "latency")
+    ]  # fmt: skip
+    assert {(s.variant, s.work) for s in plan.skips} == {("random", "toy"), ("pruned", "toy")}
+    assert {s.reason for s in plan.skips} == {"random weights: latency, memory and energy only"}

@@ -154,7 +154,8 @@ def test_what_an_override_made_is_placed_at_its_nearest_ancestor(models: Path) -
     found = told(models, "variants.0.recipe.type=Q2_K")
     assert found == [
         f"{models}:2:5: variants.0.recipe: 'technique' is missing; allowed: one of "
-        '"dequantize", "gguf_export", "gguf_quantize", "torchao", "depth_prune", "lora"'
+        '"dequantize", "gguf_export", "gguf_quantize", "torchao", "depth_prune", "lora", '
+        '"random_init\"'
     ]
 
 

@@ -1,0 +1,92 @@
+"""Random weights: reproducible, loadable, and told apart from trained ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("torch", reason="needs torch")
+pytest.importorskip("transformers", reason="needs transformers")
+
+import torch
+from derivation import ref_of
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from slmbench.content import content_of
+from slmbench.errors import ArtefactError
+from slmbench.lifecycle import materialise, random_init
+from slmbench.lifecycle.made import RandomInitFacts
+from slmbench.lifecycle.workbench import Workbench
+from slmbench.spec import Variant
+from slmbench.spec.recipe import RandomInit
+from tiny_llama import save_tiny_llama
+
+pytestmark = [
+    pytest.mark.engine,
+    # transformers looks for Mamba's kernels, which use a decorator that torch is giving up
+    pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning"),
+]
+
+KINDS = ("llama", "mamba", "mamba2")
+
+
+def recipe(kind: str = "llama", **changes: Any) -> RandomInit:
+    sizes = {"hidden_size": 64, "layers": 2, "context": 256}
+    return RandomInit(technique="random_init", architecture=kind, **{**sizes, **changes})
+
+
+def made(asked: RandomInit, out: Path, parent: Path | None = None) -> tuple[Path, RandomInitFacts]:
+    out.mkdir()
+    product = random_init.make(asked, Workbench(parent, out, 1, lambda _: None))
+    assert isinstance(product.facts, RandomInitFacts)
+    return product.path, product.facts
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_folder_of_each_kind_loads_with_the_seeds_weights(kind: str, tmp_path: Path) -> None:
+    first, facts = made(recipe(kind, vocab_size=300), tmp_path / "1")
+    again, _ = made(recipe(kind, vocab_size=300), tmp_path / "2")
+    other, _ = made(recipe(kind, vocab_size=300, seed=1), tmp_path / "3")
+    assert content_of(first).sha256 == content_of(again).sha256
+    assert content_of(first).sha256 != content_of(other).sha256
+    model = AutoModelForCausalLM.from_pretrained(first)
+    assert model.config.model_type == kind
+    assert model.num_parameters() == facts.parameters
+    assert model.get_input_embeddings().num_embeddings == facts.vocab_size == 300
+    assert (facts.tokenizer, facts.note[:14]) == ("bytes", "random weights")
+    tokenizer = AutoTokenizer.from_pretrained(first)
+    assert tokenizer.decode(tokenizer.encode("Grüße")) == "Grüße"
+    assert len(tokenizer.encode("abc")) == 3
+
+
+def test_sizes_and_types_are_the_recipes(tmp_path: Path) -> None:
+    asked = recipe(hidden_size=128, kv_heads=1, dtype="bfloat16", intermediate_size=192)
+    path, facts = made(asked, tmp_path / "m")
+    model = AutoModelForCausalLM.from_pretrained(path, dtype="auto")
+    assert model.dtype is torch.bfloat16
+    config = model.config
+    assert (config.num_attention_heads, config.num_key_value_heads) == (2, 1)
+    assert (config.intermediate_size, config.max_position_embeddings) == (192, 256)
+    assert facts.vocab_size == 258
+
+
+def test_a_parent_lends_its_tokenizer_and_nothing_else(tmp_path: Path) -> None:
+    parent = save_tiny_llama(tmp_path / "parent")
+    path, facts = made(recipe(), tmp_path / "m", parent)
+    assert facts.tokenizer == "the parent's"
+    assert (path / "tokenizer.json").read_bytes() == (parent / "tokenizer.json").read_bytes()
+    with pytest.raises(ArtefactError, match="257"):
+        made(recipe().model_copy(update={"vocab_size": 257}), tmp_path / "n", parent)
+
+
+def test_it_is_made_by_the_maker_without_a_parent(tmp_path: Path) -> None:
+    variant = Variant(
+        name="r", format="hf", stage="base", technique="random_init", licence="MIT", recipe=recipe()
+    )
+    ref = ref_of(variant).model_copy(update={"parent_digest": None})
+    artefact = materialise(variant, ref, None, base=tmp_path, report=lambda _: None)
+    assert artefact.made is not None
+    assert (artefact.made.parent, artefact.made.parent_sha256) == (None, None)
+    assert (artefact.path / "config.json").is_file()
