@@ -32,6 +32,7 @@ HEADLINE: Mapping[str, str] = {
     "latency": "tpot",
     "memory": "peak_memory",
     "energy": "energy_per_token",
+    "sustained": "sustained_rate",
     "fidelity": "kld",
 }
 """The metric that stands for each workload."""
@@ -48,7 +49,7 @@ JUDGED_OF: Mapping[str, str] = {**DISTANCE_OF, **PERPLEXITY_OF}
 _COSTS = frozenset({"s", "tok/s", "req/s", "bytes", "J", "W", "Wh", "J·s", "J/token", "gCO2e"})
 BY_WINDOW = frozenset({"kld", "top1_agreement", "logprob_true_delta", "prob_true_delta"})
 """Metrics with a sample per token: the tokens of a phase (a window of text) are one cluster."""
-_NOT_THE_LOAD = frozenset({"warm_up", "idle_before", "idle_after"})
+_NOT_THE_LOAD = frozenset({"warm_up", "idle_unloaded", "idle_before", "idle_after"})
 """Phases whose readings never stand for a workload."""
 _KEPT_WHEN_SIMULATED = frozenset({"artefact_size"})
 

@@ -11,6 +11,7 @@ from slmbench.errors import UnknownNameError
 from slmbench.metrics.bias import BIAS
 from slmbench.metrics.calibration import CALIBRATION
 from slmbench.metrics.cost import COST
+from slmbench.metrics.energy import ENERGY
 from slmbench.metrics.hallucination import HALLUCINATION
 from slmbench.metrics.kinds import Aggregate, Direction, Metric, Unit
 from slmbench.metrics.latency import LATENCY
@@ -24,8 +25,8 @@ from slmbench.metrics.text import TEXT
 __all__ = ["METRICS", "Aggregate", "Direction", "Metric", "Unit", "better", "metric"]
 
 _TABLE = (
-    *QUALITY, *HALLUCINATION, *BIAS, *PRIVACY, *ROBUSTNESS, *CALIBRATION, *TEXT, *COST, *LATENCY,
-    *MEMORY, *SERVING,
+    *QUALITY, *HALLUCINATION, *BIAS, *PRIVACY, *ROBUSTNESS, *CALIBRATION, *TEXT, *COST,
+    *ENERGY, *LATENCY, *MEMORY, *SERVING,
 )  # fmt: skip
 
 METRICS: Mapping[str, Metric] = {m.name: m for m in _TABLE}

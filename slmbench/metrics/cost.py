@@ -132,7 +132,7 @@ COST: tuple[Metric, ...] = (
         "lower",
         "median",
         "Energy per output token",
-        "energy_gross / output tokens in the window",
+        "energy_total / output tokens, what the prompt took included",
     ),
     Metric(
         "energy_estimate",

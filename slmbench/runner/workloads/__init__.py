@@ -20,6 +20,7 @@ _MODULES = {
     "latency": "latency",
     "memory": "memory",
     "energy": "energy",
+    "sustained": "sustained",
 }
 
 

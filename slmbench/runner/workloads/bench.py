@@ -7,22 +7,29 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from slmbench.backends import Backend
+from slmbench.meters.wall import configured
 from slmbench.records import ModelInfo, PhaseRecord
 from slmbench.spec import WorkloadPoint, WorkloadSpec
 from slmbench.tasks.workloads import Repetition, repetitions
 
 _GPU_METERS = ("cuda", "nvml")
+_MEMORY = ("interference", "memory", "cgroup", "cuda", "nvml")
 
 
 def meters_for(use: str, device: str) -> tuple[str, ...]:
     """Names of the meters for a use: a workload's name, ``window`` (energy) or ``idle``.
 
-    Meters of a GPU are left out on other devices: there is nothing that they could say.
+    Meters of a GPU are left out on other devices: there is nothing that they could say. The
+    first one starts first and stops last, so counters stand closest to the work.
     """
+    wall = ("wall",) if configured() else ()
     names = {
-        "memory": ("interference", "memory", "cuda", "nvml"),
-        "window": ("interference", "rapl", "nvml", "codecarbon"),
-        "idle": ("interference", "rapl", "nvml"),
+        "memory": _MEMORY,
+        "memory_context": _MEMORY,
+        "oom_frontier": _MEMORY,
+        "window": (*wall, "codecarbon", "interference", "rapl", "nvml"),
+        "idle": (*wall, "interference", "rapl", "nvml"),
+        "sustained": ("interference", "nvml"),
     }.get(use, ("interference",))
     if device.startswith("cuda"):
         return names
