@@ -62,6 +62,7 @@ class Measurement(Frozen):
 
 ObservationKind = Literal[
     "load_average",
+    "other_load",
     "cpu_wait",
     "involuntary_switches",
     "steal",

@@ -225,6 +225,7 @@ _OBSERVED: Mapping[ObservationKind, Flag] = {
     "failed_requests": "failed requests",
     "generator_lag": "late generator",
     "load_average": "loaded machine",
+    "other_load": "loaded machine",
     "cpu_wait": "preempted",
     "involuntary_switches": "preempted",
     "steal": "steal",

@@ -10,6 +10,7 @@ from typing import ClassVar, Self
 
 from slmbench.meters.absence import no_window
 from slmbench.meters.cgroup import Throttling, throttling, usable_cores
+from slmbench.meters.other_load import Ticks, look, other_share
 from slmbench.meters.procfs import field, read_text
 from slmbench.meters.protocol import Availability, Reading
 from slmbench.records import Method, Observation, ObservationKind
@@ -50,18 +51,21 @@ class _Snapshot:
     all_ticks: int
     throttled: Throttling | None
     swapped_pages: int
+    ticks: Ticks | None
 
 
 class InterferenceMeter:
-    """Load, preemption, waiting, steal, CPU quota, swap: reports what passes a threshold.
+    """Work of others, load, preemption, waiting, steal, CPU quota, swap: what passes a threshold.
 
     ``root`` stands for the file system's top. Load, steal and swap are of the whole machine
-    (in a container: the host's), preemption, waiting and quota are of this process.
+    (in a container: the host's), work of others is on the cores of this process, preemption,
+    waiting and quota are its own.
     """
 
     method: ClassVar[Method] = "counter"
     resolution: ClassVar[str] = (
-        "load: 1-minute mean; steal: 10 ms ticks; start and stop about 0.1 ms per thread"
+        "load: 1-minute mean; steal and other work: 10 ms ticks; start and stop about 0.1 ms per "
+        "thread and 0.03 ms per process of the machine"
     )
     metrics: ClassVar[tuple[str, ...]] = ()
 
@@ -98,6 +102,7 @@ class InterferenceMeter:
         after = _look(self._root)
         seconds = max((after.at_ns - before.at_ns) / 1e9, 1e-9)
         seen = (
+            _others(before, after),
             _load(before, after, seconds, usable_cores(self._root)),
             _preempted(before, after, seconds),
             _steal(before, after),
@@ -119,6 +124,7 @@ def _look(root: Path) -> _Snapshot:
         all_ticks=total,
         throttled=throttling(root),
         swapped_pages=(field(vmstat, "pswpin") or 0) + (field(vmstat, "pswpout") or 0),
+        ticks=look(root),
     )
 
 
@@ -148,6 +154,20 @@ def _thread(folder: Path) -> _Thread:
 
 
 _NEW = _Thread(0, 0, 0)
+
+
+def _others(before: _Snapshot, after: _Snapshot) -> Observation | None:
+    share = other_share(before.ticks, after.ticks)
+    if share is None or after.ticks is None:
+        return None
+    cores = len(after.ticks.cpus)
+    return _seen(
+        "other_load",
+        share,
+        "fraction",
+        f"others used {share:.0%} of the time of our {cores} {'core' if cores == 1 else 'cores'} "
+        "during the phase: times are too long and scatter",
+    )
 
 
 def _load(before: _Snapshot, after: _Snapshot, seconds: float, cores: int) -> Observation | None:
