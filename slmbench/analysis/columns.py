@@ -98,6 +98,12 @@ RUN_COLUMNS: tuple[Column, ...] = (
     _text("python", "environment.python", "Python version"),
     _text("git_commit", "environment.git_commit", "commit of slmbench, where known"),
     _text("slmbench_version", "record.slmbench_version", "version that made the record"),
+    Column("observer_cpu_s", "record.observer.supervisor_cpu_s", "Float64", "supervisor", "s"),
+    Column("observer_memory", "record.observer.supervisor_rss_bytes", "Int64", "of it", "bytes"),
+    Column("workers_s", "record.observer.wall_s", "Float64", "first start to last end", "s"),
+    Column("meters_s", "record.observer.meters_s", "Float64", "meters outside phases", "s"),
+    Column("read_bandwidth", "record.peaks.read_bandwidth", "Float64", "measured", "bytes/s"),
+    Column("llc_bytes", "record.peaks.llc_bytes", "Int64", "last-level cache", "bytes"),
     _text("note", "spec.variant.note", "what a reader must know about the variant"),
 )
 

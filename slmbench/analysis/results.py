@@ -54,6 +54,33 @@ class Results(StoredResults):
         """
         return run_frame(METRIC_COLUMNS, self.metric_rows, lambda row: row.run, ROW_VALUES)
 
+    def costs(self) -> pd.DataFrame:
+        """Numbers of timed workloads with processes, steadiness, noise floor, observer's cost.
+
+        One row a number (``cost_columns.COST_COLUMNS``).
+        """
+        from slmbench.analysis.cost_frames import cost_frame
+
+        return cost_frame(self.metric_rows, self.timing_floor)
+
+    def percentiles(self) -> pd.DataFrame:
+        """p50, p90, p95 and p99 of latencies, per point or load, one row each.
+
+        Tails only where the number of requests allows a 95 % interval; else the reason
+        (``cost_columns.PERCENTILE_COLUMNS``).
+        """
+        from slmbench.analysis.cost_frames import percentile_frame
+        from slmbench.analysis.percentiles import percentile_rows
+
+        return percentile_frame(percentile_rows(self.metric_rows))
+
+    def noise_floors(self) -> pd.DataFrame:
+        """What `slmbench doctor --noise` found, one row a metric (``cost_columns``)."""
+        from slmbench.analysis.cost_frames import noise_frame
+        from slmbench.analysis.noise import noise_rows
+
+        return noise_frame(noise_rows(self.noise))
+
     def samples(self) -> pd.DataFrame:
         """One row a raw reading of a meter, warm-up included (``columns.SAMPLE_COLUMNS``)."""
         rows = [

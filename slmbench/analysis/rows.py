@@ -51,6 +51,8 @@ BY_WINDOW = frozenset({"kld", "top1_agreement", "logprob_true_delta", "prob_true
 """Metrics with a sample per token: the tokens of a phase (a window of text) are one cluster."""
 _NOT_THE_LOAD = frozenset({"warm_up", "idle_unloaded", "idle_before", "idle_after"})
 """Phases whose readings never stand for a workload."""
+_SCHEDULE = frozenset({"arrival_time"})
+"""In seconds, and yet chosen: not what the machine did."""
 _KEPT_WHEN_SIMULATED = frozenset({"artefact_size"})
 
 ChanceOf = Callable[[StoredRun, str], float | None]
@@ -307,7 +309,12 @@ def _number(base: MetricRow, declared: Metric | None, reading: _Reading) -> Metr
         clusters = reading.clusters
     work = base.run.spec.work
     timed = not isinstance(work, TaskSpec) and work.timed
-    moved = timed and base.unit in MOVED_BY_INTERFERENCE and reading.phase not in _NOT_THE_LOAD
+    moved = (
+        timed
+        and base.unit in MOVED_BY_INTERFERENCE
+        and base.metric not in _SCHEDULE
+        and reading.phase not in _NOT_THE_LOAD
+    )
     flags = _reading_flags(declared, reading)
     repeated = len(reading.samples) > 1 and _median(declared) and base.metric != "itl"
     if moved and not by_process and repeated:
@@ -331,6 +338,8 @@ def _median(declared: Metric | None) -> bool:
 def _reading_flags(declared: Metric | None, reading: _Reading) -> tuple[Flag, ...]:
     if declared is None:
         return ("unknown metric",)
+    if declared.name in _SCHEDULE:
+        return ()
     flags = list(observed_flags(declared.unit, reading.observations))
     if declared.aggregate != "single":
         flags += sample_flags(declared.aggregate, declared.unit, reading.samples, reading.processes)
