@@ -14,23 +14,27 @@ from pathlib import Path
 
 import slmbench
 from slmbench.adaptive import Followers, unwatched
-from slmbench.errors import DiskSpaceError, InterruptedRunError, SlmbenchError
-from slmbench.lifecycle import Artefact, materialise
+from slmbench.errors import InterruptedRunError, SlmbenchError
+from slmbench.lifecycle import Artefact, Artefacts
 from slmbench.locations import cache_dir
-from slmbench.plan import Cell, Plan, identify
+from slmbench.plan import Cell, Plan
 from slmbench.records import Environment, RunRecord, ScoreRow, Status
 from slmbench.requests import ItemSet
 from slmbench.runner.environment import fingerprint
 from slmbench.runner.events import Listener
+from slmbench.runner.frontier import run_frontier
+from slmbench.runner.peaks import peaks_of
 from slmbench.runner.phases import utc_label
 from slmbench.runner.prepare import PreparedItems, prepare_items
 from slmbench.runner.protocol import CellJob, WorkerJob
 from slmbench.runner.references import NoReference, References, reference_spec
+from slmbench.runner.rounds import RoundCell, planned_processes, run_rounds
 from slmbench.runner.supervisor import Outcome, run_job
 from slmbench.runner.watch import Watcher
 from slmbench.spec import ModelsFile, RunSpec, TaskSpec, WorkloadSpec
 from slmbench.store import (
     FinishedRun,
+    ProcessShelf,
     finished,
     only_campaign,
     save_items,
@@ -40,6 +44,7 @@ from slmbench.store import (
     sweep,
 )
 from slmbench.tasks.scorers import score
+from slmbench.tasks.workloads import LIMITED
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,24 @@ class CellState:
     status: Status | None
     """Of the newest run (an ok one first); None when it never ran here."""
     reason: str = ""
+    kept: int = 0
+    """Processes that are finished and kept, of a timed cell that is not sealed."""
+
+    @property
+    def told(self) -> str:
+        """For people: how it ended, ``to run``, or ``2 of 5 processes``."""
+        if self.status is not None:
+            return self.status.value
+        if not self.kept:
+            return "to run"
+        return f"{self.kept} of {planned_processes(self.cell.spec)} processes"
+
+    @property
+    def left(self) -> float:
+        """Share of the cell that is still to be run, about."""
+        if self.status is not None:
+            return 0.0
+        return max(0.0, 1 - self.kept / planned_processes(self.cell.spec))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +109,9 @@ def states(root: Path, cells: Sequence[Cell]) -> tuple[CellState, ...]:
 def _state(root: Path, cell: Cell, machine: str) -> CellState:
     run = finished(root, cell.spec, machine)
     if run is None:
-        return CellState(cell, None)
+        timed = is_timed(cell.spec)
+        kept = len(ProcessShelf(root, machine).kept(cell.spec)) if timed else 0
+        return CellState(cell, None, kept=kept)
     return CellState(cell, run.record.status, run.record.reason)
 
 
@@ -121,6 +146,9 @@ class Campaign:
         self._keep_declarations()
         before = states(self.root, self.plan.cells)
         todo = [s.cell for s in before if wanted(self.policy, s)]
+        if self.policy.force:
+            for cell in todo:
+                self._shelf().discard(cell.spec)
         ran = 0
         try:
             with References((cell.spec for cell in todo), self.listener) as references:
@@ -129,7 +157,8 @@ class Campaign:
                     ran += 1
         except KeyboardInterrupt:
             raise InterruptedRunError(
-                f"stopped: {ran} of {len(todo)} cells of this run are done and kept",
+                f"stopped: {ran} of {len(todo)} cells of this run are done and kept, "
+                "and so are finished processes of the others",
                 hint="the same command goes on from here",
             ) from None
         return Summary(states(self.root, self.plan.cells), ran)
@@ -147,12 +176,12 @@ class Campaign:
         works = (c.spec.work for c in todo)
         specs = list(dict.fromkeys(work for work in works if isinstance(work, TaskSpec)))
         prepared = dict(zip(specs, prepare_items(specs, self.listener), strict=True))
-        artefacts = _Artefacts(self.models, self.listener)
+        artefacts = Artefacts(self.models, self.listener.stage)
         artefacts.make({c.spec.variant.name for c in todo})
         followers = Followers(
             self.root, fingerprint(()).machine, self.models, artefacts.refs, self.plan.cells
         )
-        for group in worker_groups(todo):
+        for group in worker_groups(c for c in todo if not is_timed(c.spec)):
             made = artefacts.of(group[0].variant.name)
             if isinstance(made, SlmbenchError):
                 yield from ((_invalid(c.spec, made.message, made.hint or ""), None) for c in group)
@@ -162,6 +191,30 @@ class Campaign:
                 yield self._read_text(group[0].spec, made, reference, base, references), None
                 continue
             yield from self._run_group(group, made, prepared, followers)
+        for outcome in self._timed([c.spec for c in todo if is_timed(c.spec)], artefacts):
+            yield outcome, None
+
+    def _timed(self, specs: Sequence[RunSpec], artefacts: Artefacts) -> Iterator[Outcome]:
+        """Cells that measure speed, memory or energy, when nothing else is left to do."""
+        cells: list[RoundCell] = []
+        alone: list[WorkerJob] = []
+        for spec in specs:
+            made = artefacts.of(spec.variant.name)
+            if isinstance(made, SlmbenchError):
+                yield _invalid(spec, made.message, made.hint or "")
+            elif spec.work_name in LIMITED:
+                cell = CellJob(spec=spec, items=None)
+                alone.append(
+                    WorkerJob(artefact=str(made.path), artefact_sha256=made.sha256, cells=(cell,))
+                )
+            else:
+                cells.append(RoundCell(spec, made.path, made.sha256))
+        yield from run_rounds(cells, self._shelf(), self.listener, peaks=peaks_of)
+        for job in alone:
+            yield run_frontier(job, self.listener)
+
+    def _shelf(self) -> ProcessShelf:
+        return ProcessShelf(self.root, fingerprint(()).machine)
 
     def _cache_of(self, suite: str) -> str | None:
         """Folder of the response cache, if the suite asks for one."""
@@ -203,9 +256,7 @@ class Campaign:
         whole: dict[str, str] = {}
         for cell in group:
             work = cell.spec.work
-            if isinstance(work, WorkloadSpec):
-                jobs.append(CellJob(spec=cell.spec, items=None))
-                continue
+            assert isinstance(work, TaskSpec)
             items = prepared[work]
             if items.path is None:
                 yield _invalid(cell.spec, items.reason, items.hint), None
@@ -251,6 +302,8 @@ class Campaign:
             self.root,
             FinishedRun(outcome.spec, environment, record, outcome.outputs, rows, scorer),
         )
+        if is_timed(outcome.spec):
+            self._shelf().discard(outcome.spec)
         told = outcome.reason
         if outcome.adaptive is not None and outcome.adaptive.parent_run is not None:
             told = told or outcome.adaptive.reason
@@ -303,8 +356,15 @@ def _record(
         items_failed=failed,
         phases=outcome.phases,
         adaptive=outcome.adaptive,
+        peaks=outcome.peaks,
+        observer=outcome.observer,
         slmbench_version=slmbench.__version__,
     )
+
+
+def is_timed(spec: RunSpec) -> bool:
+    """Whether a cell measures speed, memory or energy: these run in rounds, after all others."""
+    return isinstance(spec.work, WorkloadSpec) and spec.work.timed
 
 
 def worker_groups(cells: Iterable[Cell]) -> Iterator[list[Cell]]:
@@ -333,45 +393,3 @@ def _invalid(spec: RunSpec, reason: str, hint: str) -> Outcome:
         reason=reason,
         hint=hint,
     )
-
-
-class _Artefacts:
-    """The artefacts of the variants that are needed, made parents first."""
-
-    def __init__(self, models: ModelsFile, listener: Listener) -> None:
-        self._models, self._listener = models, listener
-        self.refs = identify(models)
-        self._made: dict[str, Artefact | SlmbenchError] = {}
-
-    def make(self, names: Iterable[str]) -> None:
-        """Make these and what they descend from; a failure is kept and takes its children."""
-        for name in sorted(names, key=[v.name for v in self._models.variants].index):
-            self.of(name)
-
-    def of(self, name: str) -> Artefact | SlmbenchError:
-        """The artefact, or why there is none."""
-        if name not in self._made:
-            self._made[name] = self._make(name)
-        return self._made[name]
-
-    def _make(self, name: str) -> Artefact | SlmbenchError:
-        variant = self._models.variant(name)
-        parent: Artefact | None = None
-        if variant.recipe is not None and variant.parent is not None:
-            found = self.of(variant.parent)
-            if isinstance(found, SlmbenchError):
-                return SlmbenchError(
-                    f"its parent {variant.parent} could not be made: {found.message}",
-                    hint=found.hint,
-                )
-            parent = found
-        if variant.format == "fake":
-            return Artefact(path=Path(), sha256=self.refs[name].digest, bytes=0, made=None)
-        try:
-            return materialise(
-                variant, self.refs[name], parent, base=Path(), report=self._listener.stage
-            )
-        except DiskSpaceError:
-            raise
-        except SlmbenchError as error:
-            return error

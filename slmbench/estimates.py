@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,7 @@ from slmbench.lifecycle import find
 from slmbench.plan import Cell
 from slmbench.records import Status
 from slmbench.runner.environment import fingerprint
-from slmbench.spec import RunSpec, TaskSpec, VariantRef
+from slmbench.spec import RunSpec, TaskSpec, VariantRef, WorkloadSpec
 from slmbench.store import StoredRun, read_store
 
 Basis = Literal["same cell", "like cells", "guess"]
@@ -101,14 +102,21 @@ def _guess(spec: RunSpec) -> float:
     if not work.timed:  # a text is read, and its every token is compared
         read = sum(p.prompt_tokens + p.output_tokens for p in work.points) * work.repeats
         return pace.start_s + read / pace.prefill_rate
+    return work.processes * _process(work, pace)
+
+
+def _process(work: WorkloadSpec, pace: _Pace) -> float:
+    """One process of a timed workload [s]."""
     if work.window_s:
         idle_and_windows = 2 * work.idle_s + work.repeats * work.window_s
         return pace.start_s + len(work.points) * idle_and_windows
-    once = sum(
-        p.prompt_tokens / pace.prefill_rate + p.output_tokens / pace.decode_rate
-        for p in work.points
-    )
-    return pace.start_s + once * (work.repeats + work.warmup)
+    most = math.inf if work.budget_s is None else work.budget_s
+    spent = 0.0
+    for p in work.points:
+        prefill = (p.depth + p.prompt_tokens) * p.batch / pace.prefill_rate
+        once = prefill + p.output_tokens / pace.decode_rate
+        spent += once * work.warmup + min(once * work.repeats, most + once)
+    return pace.start_s + spent
 
 
 def _memory(cell: Cell, ref: VariantRef) -> float | None:

@@ -30,13 +30,15 @@ def execute(arguments: argparse.Namespace) -> int:
         spec = state.cell.spec
         memory = None if guess.memory_bytes is None else round(guess.memory_bytes / 1e6)
         rows.append((
-            state.status.value if state.status else "to run",
+            state.told,
             spec.suite, spec.work_name, spec.variant.name, spec.target.name,
             round(guess.seconds, 1), memory, guess.basis, spec.key, state.reason,
         ))  # fmt: skip
     rows += _skipped(planned.plan.skips, each=arguments.format not in ("table", "md"))
     emit(COLUMNS, rows, arguments.format)
-    open_seconds = sum(g.seconds for s, g in zip(states, guesses, strict=True) if s.status is None)
+    open_seconds = sum(
+        guess.seconds * state.left for state, guess in zip(states, guesses, strict=True)
+    )
     print(
         f"{len(states)} cells, {sum(s.status is not None for s in states)} done before, "
         f"about {open_seconds / 60:.1f} min to go (estimate), {len(planned.plan.skips)} left out",

@@ -11,6 +11,7 @@ from typing import Self, TextIO
 from tqdm import tqdm
 
 from slmbench.records import Status
+from slmbench.runner.rounds import planned_processes
 from slmbench.spec import RunSpec
 
 _LINE_EVERY_S = 20.0
@@ -38,7 +39,10 @@ class Progress:
         )
         self._cells_done = 0
         self._started = False
-        self._cell = self._cell_done = self._sealed = 0.0
+        self._done: dict[str, float] = {}
+        """Estimated seconds that cells which are not sealed have behind them, by digest."""
+        self._digest = ""
+        self._share = self._sealed = 0.0
         self._steps = 1
         self._begun = time.monotonic()
         self._last_line = self._begun
@@ -64,25 +68,36 @@ class Progress:
         if not self._started:
             self._started, self._begun = True, time.monotonic()
             self._bar.reset()
-        self._cell = self._seconds.get(spec.digest, 0.0)
-        self._cell_done, self._steps, self._label = 0.0, max(steps, 1), spec.label
+        self._digest, self._label = spec.digest, spec.label
+        self._share = self._seconds.get(spec.digest, 0.0) / planned_processes(spec) / max(steps, 1)
         self._bar.set_description_str(spec.label, refresh=False)
 
     def step(self) -> None:
         """Advance by the cell's share."""
-        share = min(self._cell / self._steps, self._cell - self._cell_done)
-        self._cell_done += share
+        cell, behind = self._seconds.get(self._digest, 0.0), self._done.get(self._digest, 0.0)
+        share = max(0.0, min(self._share, cell - behind))
+        self._done[self._digest] = behind + share
         self._bar.update(share)
         now = time.monotonic()
         if not self._tty and now - self._last_line > _LINE_EVERY_S:
-            self._say(f"… {self._label}: {self._cell_done / max(self._cell, 1e-9):.0%}")
+            self._say(f"… {self._label}: {(behind + share) / max(cell, 1e-9):.0%}")
+
+    def process_finished(self, spec: RunSpec, finished: int, planned: int) -> None:
+        """Which process of a timed cell that was, where it needs several."""
+        if planned == 1 and finished == 1:
+            return
+        more = "" if finished <= planned else ", for the precision that was asked for"
+        self._bar.set_description_str(f"{finished} of {planned} · {spec.label}", refresh=False)
+        if not self._tty and time.monotonic() - self._last_line > _LINE_EVERY_S:
+            self._say(f"… {spec.label}: {finished} of {planned} processes{more}")
 
     def cell_finished(self, spec: RunSpec, status: Status, reason: str, seconds: float) -> None:
         """One line per cell; a failure says why, a cell that stopped early after how many."""
         expected = self._seconds.get(spec.digest, 0.0)
         self._sealed += expected
         self._cells_done += 1
-        self._bar.update(max(0.0, self._sealed - self._bar.n))
+        self._done.pop(spec.digest, None)
+        self._bar.update(max(0.0, self._sealed + sum(self._done.values()) - self._bar.n))
         failure = "" if status is Status.OK else f"{status.value.upper()}: "
         ending = f"  {failure}{reason}" if failure or reason else ""
         left = "" if self._tty else f", about {self._left()} left"
@@ -91,8 +106,9 @@ class Progress:
 
     def _left(self) -> str:
         elapsed = time.monotonic() - self._begun
-        rate = elapsed / self._sealed if self._sealed else 1.0
-        left = int(rate * max(0.0, self._total - self._sealed))
+        done = self._sealed + sum(self._done.values())
+        rate = elapsed / done if done else 1.0
+        left = int(rate * max(0.0, self._total - done))
         return f"{left // 60}:{left % 60:02d}"
 
     def _say(self, text: str) -> None:

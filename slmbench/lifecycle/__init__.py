@@ -5,7 +5,8 @@ by the child process ``python -m slmbench.lifecycle.make``. Importing this packa
 engine.
 """
 
+from slmbench.lifecycle.collection import Artefacts
 from slmbench.lifecycle.derive import find, materialise
 from slmbench.lifecycle.made import Artefact, MadeRecord
 
-__all__ = ["Artefact", "MadeRecord", "find", "materialise"]
+__all__ = ["Artefact", "Artefacts", "MadeRecord", "find", "materialise"]

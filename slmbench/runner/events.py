@@ -15,10 +15,19 @@ class Listener(Protocol):
         """Something other than a cell began: deriving a variant, preparing items."""
 
     def cell_started(self, spec: RunSpec, steps: int) -> None:
-        """A cell begins; ``steps`` calls of :meth:`step` will follow if all goes well."""
+        """A cell begins, or the next process of a timed one.
+
+        ``steps`` calls of :meth:`step` will follow if all goes well.
+        """
 
     def step(self) -> None:
         """One item or repetition is done."""
+
+    def process_finished(self, spec: RunSpec, finished: int, planned: int) -> None:
+        """A process of a timed cell ended ok and is kept; ``planned``: how many it needs at least.
+
+        Above ``planned`` the cell goes on because its numbers are not precise enough yet.
+        """
 
     def cell_finished(self, spec: RunSpec, status: Status, reason: str, seconds: float) -> None:
         """A cell is sealed; ``reason`` says why it did not end ok, or why it stopped early."""
@@ -34,6 +43,9 @@ class Silent:
         """Ignored."""
 
     def step(self) -> None:
+        """Ignored."""
+
+    def process_finished(self, spec: RunSpec, finished: int, planned: int) -> None:
         """Ignored."""
 
     def cell_finished(self, spec: RunSpec, status: Status, reason: str, seconds: float) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from slmbench.records import Measurement, Method, Provenance
+from slmbench.records import Measurement, Provenance
 from slmbench.requests import GenerateOutput
 
 _NS = 1e-9
+_DERIVED = frozenset({"prefill_rate", "decode_rate", "engine_share"})
 
 
 def latency_measurements(
@@ -20,54 +21,43 @@ def latency_measurements(
     Outputs of fewer than two tokens give no tpot, itl, decode rate and engine share; prompts of
     a single token no prefill rate, since evaluating one token is decoding.
     """
-    long = [o for o in outputs if len(o.token_ns) > 1]
-    spans = [(o.token_ns[-1] - o.token_ns[0]) * _NS for o in long]
-    gaps = [len(o.token_ns) - 1 for o in long]
-    pairs: tuple[tuple[str, list[float], Method], ...] = (
-        ("ttft", [_first(o) for o in outputs], "counter"),
-        ("tpot", [s / g for s, g in zip(spans, gaps, strict=True)], "counter"),
-        (
-            "itl",
-            [(b - a) * _NS for o in long for a, b in zip(o.token_ns, o.token_ns[1:], strict=False)],
-            "counter",
-        ),
-        ("e2e", [(o.token_ns[-1] - o.start_ns) * _NS for o in outputs], "counter"),
-        (
-            "prefill_rate",
-            [
-                batch * o.evaluated_tokens / _first(o)
-                for o in outputs
-                if o.prompt_tokens > 1 and _first(o) > 0
-            ],
-            "derived",
-        ),
-        (
-            "decode_rate",
-            [batch * g / s for s, g in zip(spans, gaps, strict=True) if s > 0],
-            "derived",
-        ),
-        (
-            "engine_share",
-            [
-                o.engine_ns * _NS / s
-                for o, s in zip(long, spans, strict=True)
-                if o.engine_ns is not None and s > 0
-            ],
-            "derived",
-        ),
-    )
+    samples = {**_times(outputs), **_rates(outputs, batch)}
     return tuple(
         Measurement(
             metric=name,
-            samples=tuple(samples),
-            provenance=Provenance.DERIVED if method == "derived" else Provenance.MEASURED,
-            method=method,
+            samples=tuple(found),
+            provenance=Provenance.DERIVED if name in _DERIVED else Provenance.MEASURED,
+            method="derived" if name in _DERIVED else "counter",
             point=point,
             scope="process",
         )
-        for name, samples, method in pairs
-        if samples
+        for name, found in samples.items()
+        if found
     )
+
+
+def _times(outputs: Sequence[GenerateOutput]) -> dict[str, list[float]]:
+    """Differences of time stamps [s]."""
+    long = [o for o in outputs if len(o.token_ns) > 1]
+    return {
+        "ttft": [_first(o) for o in outputs],
+        "tpot": [_span(o) / (len(o.token_ns) - 1) for o in long],
+        "itl": [
+            (b - a) * _NS for o in long for a, b in zip(o.token_ns, o.token_ns[1:], strict=False)
+        ],
+        "e2e": [(o.token_ns[-1] - o.start_ns) * _NS for o in outputs],
+    }
+
+
+def _rates(outputs: Sequence[GenerateOutput], batch: int) -> dict[str, list[float]]:
+    """Tokens of all rows over time [tok/s], and the engine's part of decoding."""
+    prompts = [o for o in outputs if o.prompt_tokens > 1 and _first(o) > 0]
+    long = [o for o in outputs if len(o.token_ns) > 1 and _span(o) > 0]
+    return {
+        "prefill_rate": [batch * o.evaluated_tokens / _first(o) for o in prompts],
+        "decode_rate": [batch * (len(o.token_ns) - 1) / _span(o) for o in long],
+        "engine_share": [o.engine_ns * _NS / _span(o) for o in long if o.engine_ns is not None],
+    }
 
 
 def not_measured(point: str, reason: str, *, decodes: bool) -> tuple[Measurement, ...]:
@@ -109,3 +99,8 @@ def load_measurement(
 def _first(output: GenerateOutput) -> float:
     """Time to first token [s]."""
     return (output.token_ns[0] - output.start_ns) * _NS
+
+
+def _span(output: GenerateOutput) -> float:
+    """From the first token to the last [s]."""
+    return (output.token_ns[-1] - output.token_ns[0]) * _NS

@@ -2,6 +2,7 @@
 
 from slmbench.store.gates import GateNumber, GateRecord, read_gates, save_gate
 from slmbench.store.lock import only_campaign
+from slmbench.store.processes import ProcessShelf
 from slmbench.store.read import (
     Quarantined,
     StoreContents,
@@ -26,6 +27,7 @@ __all__ = [
     "FinishedRun",
     "GateNumber",
     "GateRecord",
+    "ProcessShelf",
     "Quarantined",
     "StoreContents",
     "StoredRun",

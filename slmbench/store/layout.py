@@ -14,6 +14,8 @@ SCORES = "scores"
 PARTIAL = ".partial-"
 """Prefix of a folder that is still being written; leftovers are swept."""
 QUARANTINE = ".quarantine"
+PROCESSES = ".processes"
+"""Below a cell's folder: finished processes of a run that is not sealed yet, by machine."""
 ITEMS = ".items"
 SKIPS = ".skips"
 SUITES = ".suites"
@@ -22,6 +24,11 @@ SUITES = ".suites"
 def cell_folder(root: Path, spec: RunSpec) -> Path:
     """Folder of all runs of one cell."""
     return root / spec.suite / spec.key
+
+
+def processes_folder(root: Path, spec: RunSpec) -> Path:
+    """Finished processes of a cell that is not sealed yet."""
+    return cell_folder(root, spec) / PROCESSES
 
 
 def items_file(root: Path, digest: str) -> Path:

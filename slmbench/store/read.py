@@ -13,6 +13,7 @@ from slmbench.requests import ItemOutput, ItemSet
 from slmbench.spec import RunSpec, Suite
 from slmbench.store import layout
 from slmbench.store.migrations import upgraded
+from slmbench.store.processes import damaged_processes
 
 _SKIPS = TypeAdapter(tuple[SkipRecord, ...])
 
@@ -81,6 +82,7 @@ def read_store(root: Path) -> StoreContents:
             runs.append(found)
         else:
             bad.append(found)
+    bad += [Quarantined(path, why) for path, why in damaged_processes(root)]
     skips = tuple(s for path in sorted((root / layout.SKIPS).glob("*.json")) for s in _skips(path))
     return StoreContents(tuple(runs), tuple(bad), skips, read_suites(root))
 

@@ -91,7 +91,7 @@ def replace_file(path: Path, text: str) -> None:
 def sweep(root: Path) -> int:
     """Remove half-written leftovers of a runner that was killed; returns how many."""
     found = [p for p in root.glob(f"*/*/{layout.PARTIAL}*") if not _writer_lives(p)]
-    for place in (".*", f"*/*/*/{layout.SCORES}"):
+    for place in (".*", f"*/*/*/{layout.SCORES}", f"*/*/{layout.PROCESSES}/*"):
         found += [p for p in root.glob(f"{place}/{layout.PARTIAL}*") if not _writer_lives(p)]
     for path in found:
         shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -1,0 +1,52 @@
+"""The artefacts that a campaign needs, made once and parents first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from slmbench.errors import DiskSpaceError, SlmbenchError
+from slmbench.lifecycle.derive import materialise
+from slmbench.lifecycle.made import Artefact
+from slmbench.plan import identify
+from slmbench.spec import ModelsFile
+
+
+class Artefacts:
+    """The artefacts of the variants that are needed, made parents first."""
+
+    def __init__(self, models: ModelsFile, report: Callable[[str], None]) -> None:
+        self._models, self._report = models, report
+        self.refs = identify(models)
+        self._made: dict[str, Artefact | SlmbenchError] = {}
+
+    def make(self, names: Iterable[str]) -> None:
+        """Make these and what they descend from; a failure is kept and takes its children."""
+        for name in sorted(names, key=[v.name for v in self._models.variants].index):
+            self.of(name)
+
+    def of(self, name: str) -> Artefact | SlmbenchError:
+        """The artefact, or why there is none."""
+        if name not in self._made:
+            self._made[name] = self._make(name)
+        return self._made[name]
+
+    def _make(self, name: str) -> Artefact | SlmbenchError:
+        variant = self._models.variant(name)
+        parent: Artefact | None = None
+        if variant.recipe is not None and variant.parent is not None:
+            found = self.of(variant.parent)
+            if isinstance(found, SlmbenchError):
+                return SlmbenchError(
+                    f"its parent {variant.parent} could not be made: {found.message}",
+                    hint=found.hint,
+                )
+            parent = found
+        if variant.format == "fake":
+            return Artefact(path=Path(), sha256=self.refs[name].digest, bytes=0, made=None)
+        try:
+            return materialise(variant, self.refs[name], parent, base=Path(), report=self._report)
+        except DiskSpaceError:
+            raise
+        except SlmbenchError as error:
+            return error
