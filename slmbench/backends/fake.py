@@ -13,22 +13,20 @@ import math
 import os
 import signal
 import threading
-import time
 from collections import Counter
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import count
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from slmbench.backends import CAPABILITIES
 from slmbench.backends.decoding import Room
-from slmbench.backends.fake_generate import FakeBatch
+from slmbench.backends.fake_generate import FakeBatch, FakeDecoder
 from slmbench.backends.options import read_options
 from slmbench.backends.protocol import BackendError, Batching, Capabilities, LoadJob, Sharing
-from slmbench.backends.text import PROBE, LocalBackend, Step
+from slmbench.backends.text import PROBE, LocalBackend
 from slmbench.backends.units import TokenScore
 from slmbench.prefix_tree import Ids, Pack, Pair
 from slmbench.records import ModelInfo, Status
@@ -94,11 +92,20 @@ class FakeOptions(Frozen):
     """Parameters that it claims to have."""
     bits_per_weight: float = Field(default=32.0, gt=0.0)
     """Effective bits per weight that it claims."""
+    embedding_parameters: int = Field(default=0, ge=0)
+    """Of the parameters, those of an input embedding that is not the head too: a step of
+    decoding does not read them, nothing is multiplied with them."""
+    kv_bytes_per_token: int | None = Field(default=None, ge=0)
+    """Bytes of keys and values of one token that it claims; null: it has none."""
+    attention_width: int = Field(default=64, ge=1)
+    """Query heads times size of a head that it claims."""
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
         if self.fault == "nan" and self.fault_at == "load":
             raise ValueError("fault nan needs fault_at: loglikelihood or generate")
+        if self.embedding_parameters >= self.parameters:
+            raise ValueError("embedding_parameters must be fewer than parameters")
         return self
 
 
@@ -134,6 +141,7 @@ class FakeBackend(LocalBackend):
         self._artefact, self._context = job.artefact_sha256, job.target.context
         self._fail_at("load")
         weight_bytes = math.ceil(options.parameters * options.bits_per_weight / 8)
+        multiplied = options.parameters - options.embedding_parameters
         return ModelInfo(
             artefact_sha256=job.artefact_sha256,
             artefact_bytes=job.path.stat().st_size if job.path.is_file() else weight_bytes,
@@ -144,10 +152,13 @@ class FakeBackend(LocalBackend):
             hidden_size=64,
             vocab_size=_VOCAB,
             context_train=job.target.context,
-            kv_bytes_per_token=None,
+            kv_bytes_per_token=options.kv_bytes_per_token,
             adds_bos=False,
             first_ids=self.encode(PROBE, special=True)[:8],
             engine_version="fake 1",
+            decode_weight_bytes=math.ceil(multiplied * options.bits_per_weight / 8),
+            matmul_parameters=multiplied,
+            attention_width=options.attention_width,
         )
 
     def loglikelihood(
@@ -287,19 +298,10 @@ class FakeBackend(LocalBackend):
             state.update(token.to_bytes(2, "little"))
         return TokenScore(logprob, greedy)
 
-    def _steps(self, prompts: Sequence[Ids]) -> Generator[Step, None, None]:
-        states = [self._hash(prompt) for prompt in prompts]
+    def _decoder(self, rows: int) -> FakeDecoder:
         finite = not self._non_finite("generate")
-        evaluated = tuple(map(len, prompts))
-        pause = self._options.ttft_s
-        for written in count():
-            if pause:
-                time.sleep(pause)
-            ids = tuple(self._pick(state, written) for state in states)
-            yield Step(ids, time.perf_counter_ns(), finite, evaluated)
-            evaluated, pause = (), self._options.itl_s
-            for state, token in zip(states, ids, strict=True):
-                state.update(token.to_bytes(2, "little"))
+        pauses = self._options.ttft_s, self._options.itl_s
+        return FakeDecoder(self._hash, self._pick, pauses, finite=finite)
 
     def _pick(self, state: hashlib.blake2b, written: int) -> int:
         """The likeliest token after ``written`` tokens of an answer."""

@@ -1,13 +1,15 @@
-"""Answers in batches for the fake: one hash state per sequence."""
+"""Decoding of the fake, timed and in batches: one hash state per sequence."""
 
 from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import count
 from typing import TYPE_CHECKING
 
 from slmbench.backends.decoding import Arrival
+from slmbench.backends.steps import Step
 from slmbench.prefix_tree import Ids
 
 if TYPE_CHECKING:
@@ -61,3 +63,39 @@ class FakeBatch:
         if pause:
             time.sleep(pause)
         return np.stack([self._row(*self._rows[slot]) for slot in slots])
+
+
+class FakeDecoder:
+    """A :class:`slmbench.backends.steps.Decoder` whose engine does nothing but sleep."""
+
+    def __init__(
+        self,
+        begin: Callable[[Ids], State],
+        pick: Callable[[State, int], int],
+        pauses: tuple[float, float],
+        *,
+        finite: bool,
+    ) -> None:
+        """``pick``: the token after a state and so many written tokens; ``pauses`` as above."""
+        self._begin, self._pick, self._pauses, self._finite = begin, pick, pauses, finite
+        self._held: tuple[Ids, ...] = ()
+
+    def hold(self, before: Sequence[Ids]) -> None:
+        """Forget all rows; takes no time."""
+        self._held = tuple(before)
+
+    def steps(self, prompts: Sequence[Ids]) -> Iterator[Step]:
+        """Sleep, then know the tokens."""
+        states = [self._begin(old + new) for old, new in zip(self._held, prompts, strict=True)]
+        evaluated = tuple(map(len, prompts))
+        pause, later = self._pauses
+        for written in count():
+            begin = time.perf_counter_ns()
+            if pause:
+                time.sleep(pause)
+            slept = time.perf_counter_ns() - begin
+            ids = tuple(self._pick(state, written) for state in states)
+            yield Step(ids, time.perf_counter_ns(), self._finite, evaluated, slept)
+            evaluated, pause = (), later
+            for state, token in zip(states, ids, strict=True):
+                state.update(token.to_bytes(2, "little"))

@@ -7,23 +7,23 @@ its KV cells carry the ids of all sequences that begin with it, which copies not
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from time import perf_counter_ns
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
 from llama_cpp.llama_chat_format import Jinja2ChatFormatter
 from pydantic import Field
 
 from slmbench.backends import CAPABILITIES
 from slmbench.backends.decoding import Room
+from slmbench.backends.llama_decode import LlamaDecoder
 from slmbench.backends.llama_generate import LlamaBatch
 from slmbench.backends.llama_packed import MAX_OUTPUTS, PackedScorer, Tally, log_softmax
 from slmbench.backends.llama_session import (
     Cell,
     Flash,
+    KvType,
     LlamaModel,
     LlamaSession,
     Logits,
@@ -32,10 +32,11 @@ from slmbench.backends.llama_session import (
     extra_bufts_safe,
     gpu_offload,
 )
+from slmbench.backends.llama_weights import read_by_decoding
 from slmbench.backends.options import read_options
 from slmbench.backends.probe import agreement, probe_packs
 from slmbench.backends.protocol import BackendError, Capabilities, LoadJob, Sharing
-from slmbench.backends.text import PROBE, LocalBackend, Step
+from slmbench.backends.text import PROBE, LocalBackend
 from slmbench.backends.units import TokenScore
 from slmbench.prefix_tree import Ids, Pack, Pair
 from slmbench.records import ModelInfo, Status
@@ -53,15 +54,16 @@ class LlamaCppOptions(Frozen):
     use_extra_bufts: bool | None = None
     """Repack weights for the processor; null: unless that would run AMX code, which dies of
     SIGILL in many VMs."""
-    kv_type: Literal["f16", "f32"] = "f16"
-    """Type of cached keys and values."""
+    kv_type: KvType = "f16"
+    """Type of cached keys and values. Quantized ones (8.5 and 4.5 bits a value) need fused
+    attention, which is switched on for them."""
     flash_attn: Flash | None = None
     """Fused attention; null: ``off``, llama-cpp-python's own default, but where log-likelihoods
     are scored in packs over 16-bit keys and values, ``auto``: it is a third faster there, and as
     far from float32 as the other kernel on such a cache (0.004 nats a HellaSwag ending). On
     float32 weights with kv_type f32 ``off`` stays within 1e-3 nats of transformers."""
     batch: int = Field(default=512, ge=1)
-    """Most tokens of one decode call."""
+    """Most tokens that are evaluated at a time."""
     max_sequences: int = Field(default=32, ge=1, le=64)
     """Most prompts of a batch."""
     generate_batch: int = Field(default=16, ge=1, le=64)
@@ -100,14 +102,16 @@ class LlamaCppBackend(LocalBackend):
             batch=options.batch,
             sequences=options.max_sequences,
             kv_type=options.kv_type,
-            flash_attn=options.flash_attn or "off",
+            flash_attn=_flash(options),
             gpu=gpu is not None,
         )
         try:
+            kv_bytes = model.kv_bytes_per_token(options.kv_type)
             self._loaded = model, LlamaSession(model, settings)
         except BackendError:
             model.close()
             raise
+        read = read_by_decoding(job.path, model)
         return ModelInfo(
             artefact_sha256=job.artefact_sha256,
             artefact_bytes=job.path.stat().st_size,
@@ -118,10 +122,13 @@ class LlamaCppBackend(LocalBackend):
             hidden_size=model.hidden_size,
             vocab_size=model.vocab_size,
             context_train=model.context_train,
-            kv_bytes_per_token=model.kv_bytes_per_token(options.kv_type),
+            kv_bytes_per_token=kv_bytes,
             adds_bos=model.adds_bos,
             first_ids=self.encode(PROBE, special=True)[:8],
             engine_version=f"{engine_version()}{'' if extra else ', extra buffer types off'}",
+            decode_weight_bytes=read.weight_bytes if read else None,
+            matmul_parameters=read.parameters if read else None,
+            attention_width=model.attention_width(),
         )
 
     def encode(self, text: str, *, special: bool) -> Ids:
@@ -200,7 +207,8 @@ class LlamaCppBackend(LocalBackend):
             return Sharing(False, f"some layers have a sliding window of {model.window} tokens")
         outputs = min(session.settings.batch, MAX_OUTPUTS)
         cells = session.settings.context + self._budget  # a preamble and a pack
-        fused: Flash = "auto" if self._options.kv_type == "f16" else "off"
+        plain = _flash(self._options)
+        fused: Flash = "auto" if self._options.kv_type == "f16" else plain
         settings = replace(
             session.settings,
             context=cells,
@@ -269,38 +277,26 @@ class LlamaCppBackend(LocalBackend):
             found += 1
         return found
 
-    def _steps(self, prompts: Sequence[Ids]) -> Generator[Step, None, None]:
-        if len(prompts) > self._session.settings.sequences:
+    def _decoder(self, rows: int) -> LlamaDecoder:
+        if rows > self._session.settings.sequences:
             raise BackendError(
                 Status.UNSUPPORTED,
-                f"a batch of {len(prompts)} exceeds max_sequences",
-                f"set the target's option max_sequences to {len(prompts)} or more (at most 64)",
+                f"a batch of {rows} exceeds max_sequences",
+                f"set the target's option max_sequences to {rows} or more (at most 64)",
             )
-        self._session.clear()
-        cells = [
-            Cell(token, at, (row,), at == len(prompt) - 1)
-            for row, prompt in enumerate(prompts)
-            for at, token in enumerate(prompt)
-        ]
-        positions = [len(prompt) for prompt in prompts]
-        evaluated = tuple(positions)
-        while True:
-            ids, finite = self._pick(cells)
-            yield Step(ids, perf_counter_ns(), finite, evaluated)
-            evaluated = ()
-            cells = [Cell(token, positions[row], (row,), True) for row, token in enumerate(ids)]
-            positions = [position + 1 for position in positions]
+        return LlamaDecoder(self._session, rows)
 
-    def _pick(self, cells: Sequence[Cell]) -> tuple[Ids, bool]:
-        """Arg max after the cells, one per sequence (cells are in order of sequence)."""
-        ids: list[int] = []
-        finite = True
-        for _, rows in self._session.feed(cells):
-            for row in rows:
-                token = int(row.argmax())  # NaN is the largest for argmax
-                ids.append(token)
-                finite = finite and bool(np.isfinite(row[token]))
-        return tuple(ids), finite
+
+def _flash(options: LlamaCppOptions) -> Flash:
+    """Whether attention is fused in the session that everything but packs runs in."""
+    quantized = options.kv_type in ("q8_0", "q4_0")
+    if quantized and options.flash_attn == "off":
+        raise BackendError(
+            Status.UNSUPPORTED,
+            f"kv_type {options.kv_type} needs fused attention, which flash_attn: off forbids",
+            "leave flash_attn out, or set kv_type: f16",
+        )
+    return options.flash_attn or ("on" if quantized else "off")
 
 
 def _gpu_number(target: Target) -> int | None:

@@ -28,8 +28,21 @@ Flash = Literal["auto", "off", "on"]
 
 _ERROR, _CONTINUED = 4, 5
 _FLASH = {"auto": -1, "off": 0, "on": 1}
-_KV = {"f32": (0, 4), "f16": (1, 2)}
-"""KV type: ggml type number and bytes per value."""
+KvType = Literal["f32", "f16", "q8_0", "q4_0"]
+"""Type of cached keys and values."""
+_KV: dict[KvType, tuple[int, int, int]] = {
+    "f32": (0, 1, 4),
+    "f16": (1, 1, 2),
+    "q8_0": (8, 32, 34),
+    "q4_0": (2, 32, 18),
+}
+"""ggml type number, values in a block, bytes of a block (scale included)."""
+CALL_TOKENS = 2048
+"""Most tokens that a prompt hands over at a time, as in llama-bench; evaluated in parts of
+``SessionSettings.batch``."""
+_logits_address = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)(
+    ("llama_get_logits", api._lib)  # noqa: SLF001 - its binding makes a new object each time
+)
 _NO_MEMORY = ("allocate", "out of memory", "mmap failed")
 
 
@@ -91,10 +104,10 @@ class SessionSettings:
     """KV cells, shared by all sequences [tokens]."""
     threads: int
     batch: int
-    """Most tokens of one decode call."""
+    """Most tokens that are evaluated at a time."""
     sequences: int
     """Most sequences at a time."""
-    kv_type: Literal["f16", "f32"]
+    kv_type: KvType
     flash_attn: Flash
     gpu: bool
     outputs: int = 64
@@ -146,16 +159,36 @@ class LlamaModel:
         self.window = int(api.llama_model_n_swa(self.handle))
         """Sliding window of some layers [tokens]; 0: none."""
 
-    def kv_bytes_per_token(self, kv_type: str) -> int | None:
-        """Keys and values of one token, all layers [bytes]; None for stateful models."""
+    def kv_bytes_per_token(self, kv_type: KvType) -> int | None:
+        """Keys and values of one token, all layers [bytes]; None for stateful models.
+
+        Raises BackendError (unsupported) where a head does not fill blocks of that type.
+        """
         if self.stateful:
             return None
-        arch = self.metadata("general.architecture")
-        head = self.hidden_size // int(api.llama_model_n_head(self.handle))
-        key = int(self.metadata(f"{arch}.attention.key_length") or head)
-        value = int(self.metadata(f"{arch}.attention.value_length") or head)
+        _, values, size = _KV[kv_type]
+        if any(length % values for length in self._head_sizes()):
+            raise BackendError(
+                Status.UNSUPPORTED,
+                f"heads of {self._head_sizes()[0]} values do not fill blocks of {values}, which "
+                f"kv_type {kv_type} needs",
+                "set kv_type: f16",
+            )
         heads = int(api.llama_model_n_head_kv(self.handle))
-        return self.layers * heads * (key + value) * _KV[kv_type][1]
+        return self.layers * heads * sum(self._head_sizes()) // values * size
+
+    def attention_width(self) -> int | None:
+        """Query heads times size of a key; None for stateful models."""
+        if self.stateful:
+            return None
+        return int(api.llama_model_n_head(self.handle)) * self._head_sizes()[0]
+
+    def _head_sizes(self) -> tuple[int, int]:
+        """Values of a key and of a value of one head."""
+        arch = self.metadata("general.architecture")
+        head = self.hidden_size // max(1, int(api.llama_model_n_head(self.handle)))
+        key = int(self.metadata(f"{arch}.attention.key_length") or head)
+        return key, int(self.metadata(f"{arch}.attention.value_length") or head)
 
     def metadata(self, key: str) -> str:
         """A metadata value as text, empty when absent."""
@@ -226,7 +259,8 @@ class LlamaSession:
         self._model, self.settings = model, settings
         params = api.llama_context_default_params()
         params.n_ctx = settings.context
-        params.n_batch = params.n_ubatch = self._batch_size = min(settings.batch, settings.context)
+        params.n_ubatch = self._batch_size = min(settings.batch, settings.context)
+        params.n_batch = self.call_tokens = min(max(settings.batch, CALL_TOKENS), settings.context)
         params.n_seq_max = settings.sequences
         params.n_outputs_max = min(max(settings.outputs, settings.sequences), self._batch_size)
         params.n_outputs_max_per_seq = 0
@@ -245,6 +279,7 @@ class LlamaSession:
             )
         self._memory = api.llama_get_memory(self._handle)
         self._batch = api.llama_batch_init(self._batch_size, 0, settings.sequences)
+        self._lent: tuple[int, Logits] = 0, np.empty((0, 0), dtype=np.float32)
 
     def clear(self) -> None:
         """Forget everything: the next evaluation starts cold."""
@@ -267,10 +302,42 @@ class LlamaSession:
         start = 0
         while start < len(cells):
             stop = self._slice_end(cells, start)
-            self._decode(cells[start:stop])
+            self.decode(self._filled(cells[start:stop]))
             if wanted := [i for i in range(start, stop) if cells[i].wanted]:
-                yield wanted, self._rows(len(wanted))
+                yield wanted, self.rows(len(wanted))
             start = stop
+
+    def decode(self, batch: Any) -> None:
+        """Evaluate a ``llama_batch`` of at most ``call_tokens`` tokens."""
+        code = api.llama_decode(self._handle, batch)
+        if code == 0:
+            return
+        if code == 1:
+            raise BackendError(
+                Status.UNSUPPORTED,
+                f"all {self.settings.context} KV cells are in use",
+                "raise the target's context: a batch shares its cells",
+            )
+        status = Status.OOM if _mentions_memory() else Status.CRASHED
+        raise BackendError(status, f"llama_decode returned {code}: {_LOG.why()}")
+
+    def rows(self, count: int) -> Logits:
+        """Logits of the last call's wanted tokens, in their order; waits for the engine.
+
+        They lie in the engine's memory, which is lent until the next call.
+        """
+        address = _logits_address(self._handle)
+        if not address:
+            raise BackendError(Status.CRASHED, "llama.cpp has no logits for the last call")
+        if self._lent[0] != address or len(self._lent[1]) != count:
+            floats = ctypes.cast(address, ctypes.POINTER(ctypes.c_float))
+            view = np.ctypeslib.as_array(floats, shape=(count, self._model.vocab_size))
+            self._lent = address, view
+        return self._lent[1]
+
+    def wait(self) -> None:
+        """Until the engine has done what it was given."""
+        api.llama_synchronize(self._handle)
 
     def close(self) -> None:
         """Free the cells; harmless when done before."""
@@ -289,7 +356,7 @@ class LlamaSession:
             stop += 1
         return stop
 
-    def _decode(self, cells: Sequence[Cell]) -> None:
+    def _filled(self, cells: Sequence[Cell]) -> Any:
         batch = self._batch
         batch.n_tokens = len(cells)
         for i, cell in enumerate(cells):
@@ -300,24 +367,7 @@ class LlamaSession:
             for place, sequence in enumerate(cell.sequences):
                 owners[place] = sequence
             batch.logits[i] = cell.wanted
-        code = api.llama_decode(self._handle, batch)
-        if code == 0:
-            return
-        if code == 1:
-            raise BackendError(
-                Status.UNSUPPORTED,
-                f"all {self.settings.context} KV cells are in use",
-                "raise the target's context: a batch shares its cells",
-            )
-        status = Status.OOM if _mentions_memory() else Status.CRASHED
-        raise BackendError(status, f"llama_decode returned {code}: {_LOG.why()}")
-
-    def _rows(self, count: int) -> Logits:
-        """Logits of the last call's wanted cells: the engine keeps them in their order."""
-        pointer = api.llama_get_logits(self._handle)
-        if not pointer:
-            raise BackendError(Status.CRASHED, "llama.cpp has no logits for the last call")
-        return np.ctypeslib.as_array(pointer, shape=(count, self._model.vocab_size))
+        return batch
 
 
 def _mentions_memory() -> bool:

@@ -8,9 +8,7 @@ input, stop strings and failures are here, once, so that no engine can differ in
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from time import perf_counter_ns
 from typing import TYPE_CHECKING
@@ -20,6 +18,7 @@ from slmbench.backends.details import token_details
 from slmbench.backends.probe import batch_agreement, probe_requests
 from slmbench.backends.protocol import BackendError, Batching, Sharing
 from slmbench.backends.score_cache import ScoreCache
+from slmbench.backends.steps import Decoder, timed_steps
 from slmbench.backends.units import Question, TokenScore, cut, windows
 from slmbench.prefix_tree import Ids, Pack, Pair, common, plan
 from slmbench.records import Status
@@ -40,19 +39,6 @@ if TYPE_CHECKING:
 
 PROBE = "The capital of France is Paris."
 """Text whose first token ids go into ModelInfo: shows BOS and tokenizer differences."""
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One decoded token for each sequence of a batch."""
-
-    ids: Ids
-    at_ns: int
-    """perf_counter_ns when the ids were known."""
-    finite: bool
-    """Whether the chosen logits of all sequences were finite."""
-    evaluated: Ids = ()
-    """First step only: prompt tokens that the engine evaluated, per sequence."""
 
 
 class LocalBackend(ABC):
@@ -113,8 +99,8 @@ class LocalBackend(ABC):
         """One score per pair of the pack, in order."""
 
     @abstractmethod
-    def _steps(self, prompts: Sequence[Ids]) -> Generator[Step, None, None]:
-        """Greedy decoding from a cold cache, end tokens ignored, until the caller stops."""
+    def _decoder(self, rows: int) -> Decoder:
+        """Greedy decoding of so many rows; one decoder at a time is in use."""
 
     @abstractmethod
     def _logprob_parts(self, ids: Ids, first: int) -> Iterator[LogprobMatrix]:
@@ -221,7 +207,9 @@ class LocalBackend(ABC):
 
     def _write(self, answer: Answer) -> None:
         """The plain way: greedy, alone."""
-        for step in self._steps((answer.prompt,)):
+        decoder = self._decoder(1)
+        decoder.hold(((),))
+        for step in decoder.steps((answer.prompt,)):
             if step.evaluated:
                 answer.evaluated = step.evaluated[0]
             answer.take(Chosen(step.ids[0], step.finite), step.at_ns)
@@ -250,13 +238,14 @@ class LocalBackend(ABC):
     def generate_ids(
         self, prompts: Sequence[Sequence[int]], n: int, *, depth: int = 0
     ) -> tuple[GenerateOutput, ...]:
-        """Exactly ``n`` tokens after each prompt, from a cold cache; a batch shares its times."""
-        if depth:
-            raise BackendError(Status.UNSUPPORTED, "depth is not built yet")
+        """Exactly ``n`` tokens after each prompt, from a cold cache; a batch shares its times.
+
+        The first ``depth`` tokens of each prompt are cached before the clock starts.
+        """
         rows = tuple(tuple(prompt) for prompt in prompts)
-        self._check_room(rows, n)
-        start = perf_counter_ns()
-        steps = list(islice(self._steps(rows), n))
+        self._check_room(rows, n, depth)
+        timed = timed_steps(self._decoder(len(rows)), rows, n, depth)
+        steps = timed.steps
         times = tuple(step.at_ns for step in steps)
         finite = all(step.finite for step in steps)
         outputs = []
@@ -266,12 +255,13 @@ class LocalBackend(ABC):
                 GenerateOutput(
                     text=self.decode(ids),
                     token_ids=ids,
-                    prompt_tokens=len(prompt),
+                    prompt_tokens=len(prompt) - depth,
                     evaluated_tokens=steps[0].evaluated[row],
-                    start_ns=start,
+                    start_ns=timed.start_ns,
                     token_ns=times,
                     finish="length",
                     failure=None if finite else "non_finite",
+                    engine_ns=timed.engine_ns,
                 )
             )
         return tuple(outputs)
@@ -363,11 +353,12 @@ class LocalBackend(ABC):
             return Question((), rolling=True, failure="empty_continuation")
         return Question(found, rolling=True)
 
-    def _check_room(self, rows: Sequence[Ids], n: int) -> None:
-        if n < 1 or not rows or not all(rows):
+    def _check_room(self, rows: Sequence[Ids], n: int, depth: int) -> None:
+        if n < 1 or depth < 0 or not rows or min(map(len, rows)) <= depth:
             raise BackendError(
                 Status.INVALID,
-                f"{n} tokens after {len(rows)} prompts: needs n >= 1 and no empty prompt",
+                f"{n} tokens after {len(rows)} prompts at depth {depth}: needs n >= 1 and "
+                "prompts longer than the depth",
             )
         longest = max(map(len, rows)) + n
         if longest > self._limit():

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
-from time import perf_counter_ns
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 import transformers
@@ -25,10 +23,12 @@ from slmbench.backends.hf_folder import FolderSize, check_folder
 from slmbench.backends.options import read_options
 from slmbench.backends.probe import NUDGE, agreement, probe_packs
 from slmbench.backends.protocol import BackendError, Batching, Capabilities, LoadJob, Sharing
-from slmbench.backends.text import PROBE, LocalBackend, Step
+from slmbench.backends.text import PROBE, LocalBackend
 from slmbench.backends.transformers_attention import UnsupportedAttentionError
+from slmbench.backends.transformers_decode import TorchDecoder
 from slmbench.backends.transformers_generate import TorchBatch
 from slmbench.backends.transformers_kernels import FastKernels, available
+from slmbench.backends.transformers_kv import QUANTIZED, quantized_cache
 from slmbench.backends.transformers_load import (
     context_train,
     device,
@@ -40,6 +40,7 @@ from slmbench.backends.transformers_load import (
     plain_cache,
 )
 from slmbench.backends.transformers_packed import PackedScorer, nudged
+from slmbench.backends.transformers_weights import attention_width, weights_read
 from slmbench.backends.units import TokenScore
 from slmbench.prefix_tree import Ids, Pack, Pair
 from slmbench.records import ModelInfo, Status
@@ -55,11 +56,19 @@ _BLOCK = 128
 """Positions whose logits are computed at a time: bounds them to rows × 128 × vocabulary."""
 
 
+_STATEFUL = "a layer has a sliding window or a running state"
+
+
 class TransformersOptions(Frozen):
     """Options of the transformers backend."""
 
     attention: str = "sdpa"
     """``attn_implementation`` of transformers: ``sdpa``, ``eager`` …"""
+    kv_type: Literal["model", "quantized"] = "model"
+    """Cached keys and values in the compute type, or quantized by transformers' own cache, which
+    needs optimum-quanto or hqq; what is scored is then scored request by request."""
+    kv_bits: int = Field(default=4, ge=1, le=8)
+    """Bits of quantized keys and values."""
     pack_tokens: int = Field(default=2048, ge=1)
     """New tokens that are evaluated in one pass when log-likelihoods are scored, about."""
     fast_kernels: bool = True
@@ -86,6 +95,8 @@ class TransformersBackend(LocalBackend):
         self._context = 0
         self._keeps_logits = False
         self._plain_cache = False
+        self._quantized: Callable[[], Any] | None = None
+        self._odd_cache = ""
         self._scorer: PackedScorer | None = None
         self._kernels: FastKernels | None = None
         self._verdict: Sharing | None = None
@@ -108,8 +119,22 @@ class TransformersBackend(LocalBackend):
         self._budget = options.pack_tokens
         self._keeps_logits = "logits_to_keep" in inspect.signature(model.forward).parameters
         self._plain_cache = plain_cache(model)
+        self._odd_cache = "" if self._plain_cache else _STATEFUL
+        self._quantized = None
+        if options.kv_type == "quantized":
+            self._quantized = self._quantize_cache(config)
         self._scorer = self._kernels = self._verdict = self._batching = None
         return self._info(job, size, config)
+
+    def _quantize_cache(self, config: Any) -> Callable[[], Any]:
+        if self._odd_cache:
+            raise BackendError(
+                Status.UNSUPPORTED,
+                f"kv_type quantized: {self._odd_cache}",
+                "leave kv_type out",
+            )
+        self._odd_cache = QUANTIZED
+        return quantized_cache(config, self._options.kv_bits)
 
     def encode(self, text: str, *, special: bool) -> Ids:
         """Token ids of the folder's tokenizer."""
@@ -147,7 +172,7 @@ class TransformersBackend(LocalBackend):
 
     def _info(self, job: LoadJob, size: FolderSize, config: Any) -> ModelInfo:
         parameters = sum(p.numel() for p in self._model.parameters())  # tied ones come once
-        first = self.encode(PROBE, special=True)
+        first, read = self.encode(PROBE, special=True), weights_read(self._model)
         return ModelInfo(
             artefact_sha256=job.artefact_sha256,
             artefact_bytes=size.artefact_bytes,
@@ -158,10 +183,13 @@ class TransformersBackend(LocalBackend):
             hidden_size=int(config.hidden_size),
             vocab_size=int(config.vocab_size),
             context_train=context_train(config) or job.target.context,
-            kv_bytes_per_token=kv_bytes(config, self._model.dtype) if self._plain_cache else None,
+            kv_bytes_per_token=None if self._odd_cache else kv_bytes(config, self._model.dtype),
             adds_bos=first[:1] == (self._tokenizer.bos_token_id,),
             first_ids=first[:8],
             engine_version=f"transformers {transformers.__version__}, torch {torch.__version__}",
+            decode_weight_bytes=read.weight_bytes if read else None,
+            matmul_parameters=read.parameters if read else None,
+            attention_width=attention_width(config) if self._plain_cache else None,
         )
 
     def _prefix(self) -> tuple[int, str]:
@@ -203,8 +231,8 @@ class TransformersBackend(LocalBackend):
 
     def _try_packs(self) -> Sharing:
         model = self._require_model()
-        if not self._plain_cache:
-            return Sharing(False, "a layer has a sliding window or a running state")
+        if self._odd_cache:
+            return Sharing(False, self._odd_cache)
         self._scorer = PackedScorer(
             model, self._device, attention=self._options.attention, kernels=self._fast()
         )
@@ -269,17 +297,14 @@ class TransformersBackend(LocalBackend):
             return Batching(1, f"this model cannot be batched: {error}")
 
     def _room(self) -> Room:
-        rows, reason = self._options.generate_batch, ""
-        if not self._plain_cache:
-            reason = "a layer has a sliding window or a running state"
-        elif rows < 2:
+        rows, reason = self._options.generate_batch, self._odd_cache
+        if not reason and rows < 2:
             reason = "asked for by the target's options"
         return Room(1 if reason else rows, max(_CELLS, self._context), reason)
 
     def _open_batch(self, *, many: bool) -> TorchBatch:
-        config = self._require_model().config
         forward = self._fast_logits if many else self._logits
-        return TorchBatch(forward, lambda: DynamicCache(config=config), self._device)
+        return TorchBatch(forward, self._new_cache, self._device)
 
     def _fast(self) -> FastKernels | None:
         """Stand-ins for the model's layers, where they are wanted and can be had."""
@@ -290,7 +315,7 @@ class TransformersBackend(LocalBackend):
 
     def _positions(self, fed: Ids, first: int) -> Iterator[torch.Tensor]:
         """Float32 log-softmax after each token from number ``first`` on, some rows at a time."""
-        cache = DynamicCache(config=self._require_model().config) if self._plain_cache else None
+        cache = self._new_cache() if self._plain_cache else None
         if cache is None:
             logits = self._logits(self._tensor([fed]), None, keep=len(fed) - first)
             yield torch.log_softmax(logits[0], -1, dtype=torch.float32)
@@ -303,36 +328,14 @@ class TransformersBackend(LocalBackend):
             yield torch.log_softmax(logits[0], -1, dtype=torch.float32)
             start = stop
 
-    def _steps(self, prompts: Sequence[Ids]) -> Generator[Step, None, None]:
-        batch = self._start(prompts)
-        ids, evaluated = batch.ids, tuple(map(len, prompts))
-        while True:
-            with torch.inference_mode(), endings():
-                extra: dict[str, Any] = {}
-                if batch.mask is not None:
-                    extra = {"attention_mask": batch.mask, "position_ids": batch.positions}
-                logits = self._logits(ids, batch.cache, keep=1, **extra)[:, -1]
-                top, best = logits.max(-1)
-                # one transfer: on a GPU it also waits for the kernels
-                chosen, finite = torch.stack((best, top.isfinite().long())).tolist()
-                now = perf_counter_ns()
-                batch.grow()
-                ids = best[:, None]
-            yield Step(tuple(chosen), now, all(finite), evaluated)
-            evaluated = ()
+    def _decoder(self, rows: int) -> TorchDecoder:
+        known = self._plain_cache or self._quantized is not None
+        return TorchDecoder(self._require_model(), self._device, self._new_cache if known else None)
 
-    def _start(self, prompts: Sequence[Ids]) -> _Batch:
-        """Prompts as one batch; padded on the left and masked when their lengths differ."""
-        cache = DynamicCache(config=self._require_model().config)
-        width = max(map(len, prompts))
-        gaps = [width - len(prompt) for prompt in prompts]
-        rows = [(0,) * gap + prompt for gap, prompt in zip(gaps, prompts, strict=True)]
-        ids = self._tensor(rows)
-        if not any(gaps):
-            return _Batch(ids, cache, None, None)
-        columns = torch.arange(width, device=self._device)
-        positions = columns[None, :] - torch.tensor(gaps, device=self._device)[:, None]
-        return _Batch(ids, cache, (positions >= 0).long(), positions.clamp(min=0))
+    def _new_cache(self) -> Any:
+        if self._quantized is not None:
+            return self._quantized()
+        return DynamicCache(config=self._require_model().config)
 
     def _logits(
         self, ids: torch.Tensor, cache: DynamicCache | None, *, keep: int, **extra: Any
@@ -353,25 +356,6 @@ class TransformersBackend(LocalBackend):
 
     def _tensor(self, rows: Sequence[Ids]) -> torch.Tensor:
         return torch.tensor(rows, dtype=torch.long, device=self._device)
-
-
-@dataclass(slots=True)
-class _Batch:
-    """What greedy decoding carries from step to step."""
-
-    ids: torch.Tensor
-    """Prompts, shape (rows, width)."""
-    cache: DynamicCache
-    mask: torch.Tensor | None
-    """1 where a token is real, shape (rows, tokens so far); None when nothing is padded."""
-    positions: torch.Tensor | None
-    """Positions of the tokens fed next; None with ``mask``."""
-
-    def grow(self) -> None:
-        """Make room for one more token per row."""
-        if self.mask is not None and self.positions is not None:
-            self.mask = torch.cat((self.mask, self.mask.new_ones(len(self.mask), 1)), 1)
-            self.positions = self.positions[:, -1:] + 1
 
 
 def _matched(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -256,7 +257,7 @@ def _poison(name: str, backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
         width = backend.vocab_size()
         rows = lambda _, count: np.full((count, width), np.nan, dtype=np.float32)  # noqa: E731
-        monkeypatch.setattr(LlamaSession, "_rows", rows)
+        monkeypatch.setattr(LlamaSession, "rows", rows)
 
 
 def test_no_prompt_is_served_from_a_cache(backend: Any) -> None:
@@ -283,6 +284,56 @@ def test_a_batch_answers_as_its_rows_do(backend: Any) -> None:
         backend.generate_ids([p], 3)[0].token_ids for p in prompts
     ]
     assert [o.prompt_tokens for o in batch] == [o.evaluated_tokens for o in batch] == [40, 10]
+
+
+def test_depth_is_evaluated_before_the_clock_starts(backend: Any) -> None:
+    prompts = [list(range(20, 60)), list(range(70, 110))]
+    plain = backend.generate_ids(prompts, 4)
+    for depth in (1, 30, 39):
+        deep = backend.generate_ids(prompts, 4, depth=depth)
+        assert [o.token_ids for o in deep] == [o.token_ids for o in plain]
+        assert {(o.prompt_tokens, o.evaluated_tokens) for o in deep} == {(40 - depth, 40 - depth)}
+
+
+def test_rows_of_different_lengths_may_stand_at_one_depth(backend: Any) -> None:
+    prompts = [list(range(20, 60)), list(range(90, 105))]
+    plain, deep = (backend.generate_ids(prompts, 3, depth=d) for d in (0, 10))
+    assert [o.token_ids for o in deep] == [o.token_ids for o in plain]
+    assert [o.evaluated_tokens for o in deep] == [30, 5]
+
+
+def test_a_depth_leaves_nothing_behind(backend: Any) -> None:
+    prompt = list(range(20, 52))
+    first = backend.generate_ids([prompt], 3)[0]
+    backend.generate_ids([list(range(60, 160))], 2, depth=90)
+    again = backend.generate_ids([prompt], 3)[0]
+    assert (again.token_ids, again.evaluated_tokens) == (first.token_ids, 32)
+
+
+@pytest.mark.parametrize("depth", [-1, 10, 11])
+def test_a_depth_without_a_prompt_after_it_is_refused(backend: Any, depth: int) -> None:
+    with pytest.raises(BackendError, match=f"at depth {depth}") as caught:
+        backend.generate_ids([list(range(20, 30))], 2, depth=depth)
+    assert caught.value.status is Status.INVALID
+
+
+def test_the_engine_is_a_part_of_the_time_between_tokens(backend: Any) -> None:
+    (output,) = backend.generate_ids([list(range(20, 60))], 8, depth=20)
+    assert 0 <= output.engine_ns <= output.token_ns[-1] - output.token_ns[0]
+    assert backend.generate_ids([[20, 21]], 1)[0].engine_ns == 0
+
+
+def test_garbage_is_collected_again_afterwards(backend: Any) -> None:
+    assert gc.isenabled()
+    backend.generate_ids([[20, 21]], 2)
+    assert gc.isenabled()
+
+
+def test_load_tells_what_a_step_of_decoding_reads(loaded: tuple[Any, ModelInfo]) -> None:
+    _, info = loaded
+    assert info.decode_weight_bytes == info.weight_bytes, "tied: the embedding is the head"
+    assert info.matmul_parameters == info.parameters
+    assert info.attention_width == {1: 64, 2: 64, 30: 576}[info.layers]
 
 
 def test_text_ends_before_the_stop_string(backend: Any) -> None:

@@ -173,7 +173,7 @@ def test_latency_is_the_one_asked_for() -> None:
     ("options", "found"),
     [
         ({"qualiti": 1}, "did you mean quality?"),
-        ({"zzz": 1}, "known: bits_per_weight"),
+        ({"zzz": 1}, "known: attention_width, bits_per_weight"),
     ],
 )
 def test_unknown_options(options: dict[str, Any], found: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import count
 from typing import Any
 
@@ -10,7 +10,8 @@ import pytest
 
 from slmbench.backends.decoding import Room
 from slmbench.backends.protocol import BackendError, Batching, LoadJob, Sharing
-from slmbench.backends.text import LocalBackend, Step
+from slmbench.backends.steps import Decoder, Step
+from slmbench.backends.text import LocalBackend
 from slmbench.backends.units import TokenScore
 from slmbench.prefix_tree import Ids, Pack, Pair
 from slmbench.records import ModelInfo, Status
@@ -93,7 +94,13 @@ class Scripted(LocalBackend):
     def scored(self) -> list[Pair]:
         return [pair for pack in self.packs for pair in pack] + self.naive
 
-    def _steps(self, prompts: Sequence[Ids]) -> Generator[Step, None, None]:
+    def _decoder(self, rows: int) -> Decoder:
+        return self
+
+    def hold(self, before: Sequence[Ids]) -> None:
+        assert list(before) == [()]
+
+    def steps(self, prompts: Sequence[Ids]) -> Iterator[Step]:
         for at in count():
             token = self.script[min(at, len(self.script) - 1)]
             yield Step((token,), at, True, (len(prompts[0]),) if at == 0 else ())
