@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from slmbench.analysis.processes import process_estimate
+from slmbench.analysis.roofline import derived, in_cache
 from slmbench.analysis.stability import (
     MOVED_BY_INTERFERENCE,
     Flag,
@@ -31,9 +32,12 @@ from slmbench.store import StoredRun
 HEADLINE: Mapping[str, str] = {
     "latency": "tpot",
     "memory": "peak_memory",
+    "memory_context": "memory_per_token",
+    "oom_frontier": "max_context",
     "energy": "energy_per_token",
     "sustained": "sustained_rate",
     "fidelity": "kld",
+    "serving": "goodput",
 }
 """The metric that stands for each workload."""
 PERPLEXITY_OF: Mapping[str, str] = {
@@ -46,7 +50,9 @@ DISTANCE_OF: Mapping[str, str] = {"stereotype_distance": "stereotype_preference"
 """Derived metric -> the judged one whose distance from its ideal it is."""
 JUDGED_OF: Mapping[str, str] = {**DISTANCE_OF, **PERPLEXITY_OF}
 """Derived metric -> the judged one that it is made of, and that pairs are compared in."""
-_COSTS = frozenset({"s", "tok/s", "req/s", "bytes", "J", "W", "Wh", "J·s", "J/token", "gCO2e"})
+_COSTS = frozenset(
+    {"s", "of peak", "tok/s", "req/s", "bytes", "J", "W", "Wh", "J·s", "J/token", "gCO2e"}
+)
 BY_WINDOW = frozenset({"kld", "top1_agreement", "logprob_true_delta", "prob_true_delta"})
 """Metrics with a sample per token: the tokens of a phase (a window of text) are one cluster."""
 _NOT_THE_LOAD = frozenset({"warm_up", "idle_unloaded", "idle_before", "idle_after"})
@@ -154,6 +160,10 @@ def metric_rows(
     work = run.spec.work
     is_text = not isinstance(work, TaskSpec) and not work.timed  # a distance stands for nothing
     rows = list(_measured_rows(run, "" if is_text else primary))
+    if run.spec.work_name == "memory_context":
+        from slmbench.analysis.memory_fit import memory_rows  # it makes rows of this module
+
+        rows += memory_rows(run)
     if isinstance(work, TaskSpec):
         rows += _judged_rows(run, judged or {}, chance_of)
         if not any(r.primary for r in rows):
@@ -261,7 +271,7 @@ class _Reading:
 def _readings(run: StoredRun) -> Iterator[_Reading]:
     grouped: dict[tuple[str, ...], list[tuple[PhaseRecord, Measurement]]] = {}
     for phase in run.record.phases:
-        for m in phase.measurements:
+        for m in (*phase.measurements, *derived(run, phase)):
             why = m.reason if m.provenance is Provenance.UNAVAILABLE else ""
             key = (phase.phase, m.metric, m.point, m.scope, m.provenance, m.method, why)
             grouped.setdefault(key, []).append((phase, m))
@@ -316,6 +326,8 @@ def _number(base: MetricRow, declared: Metric | None, reading: _Reading) -> Metr
         and reading.phase not in _NOT_THE_LOAD
     )
     flags = _reading_flags(declared, reading)
+    if base.metric == "mbu" and in_cache(base.run):
+        flags = (*flags, "llc resident")
     repeated = len(reading.samples) > 1 and _median(declared) and base.metric != "itl"
     if moved and not by_process and repeated:
         flags = (*flags, "one process")

@@ -28,6 +28,7 @@ Flag = Literal[
     "imprecise",
     "inside noise floor",
     "late generator",
+    "llc resident",
     "loaded machine",
     "noisy",
     "not above chance",
@@ -99,6 +100,11 @@ _MEANINGS: tuple[FlagMeaning, ...] = (
         observed=True,
     ),
     FlagMeaning(
+        "fails when long",
+        "the model does worse on long texts than on short ones, beyond chance",
+        "see Results.long_sequences() for what was seen; compare with the parent",
+    ),
+    FlagMeaning(
         "few samples",
         "too few repetitions for a 95 % interval of this statistic",
         "raise repeats in the suite: six give an interval for a median",
@@ -128,6 +134,11 @@ _MEANINGS: tuple[FlagMeaning, ...] = (
         "the load generator sent requests later than they were due, and latencies contain that",
         "a lower rate, or run the generator on cores or a machine that the server does not use",
         observed=True,
+    ),
+    FlagMeaning(
+        "llc resident",
+        "the weights fit into the last-level cache, so memory's bandwidth is no bound",
+        "do not read the share as distance from a limit; it may pass 1",
     ),
     FlagMeaning(
         "loaded machine",
@@ -248,11 +259,19 @@ if set(MEANINGS) != set(get_args(Flag)):  # pragma: no cover - typing slip above
     raise AssertionError("a flag has no meaning")
 
 MOVED_BY_INTERFERENCE = frozenset(
-    {"s", "tok/s", "req/s", "J", "W", "Wh", "J·s", "J/token", "gCO2e"}
+    {"of peak", "s", "tok/s", "req/s", "J", "W", "Wh", "J·s", "J/token", "gCO2e"}
 )
 """Units of metrics that other work on the machine changes."""
 INTERFERENCE: frozenset[Flag] = frozenset(
-    {"gpu throttled", "loaded machine", "preempted", "steal", "swapping", "throttled"}
+    {
+        "gpu throttled",
+        "loaded machine",
+        "preempted",
+        "shared gpu",
+        "steal",
+        "swapping",
+        "throttled",
+    }
 )
 """Flags of numbers that were taken while something else used or held back the machine."""
 _ALWAYS_TELLING = frozenset[ObservationKind]({"swap"})

@@ -19,6 +19,8 @@ from slmbench.metrics.memory import MEMORY
 from slmbench.metrics.privacy import PRIVACY
 from slmbench.metrics.quality import QUALITY
 from slmbench.metrics.robustness import ROBUSTNESS
+from slmbench.metrics.roofline import ROOFLINE
+from slmbench.metrics.scaling import SCALING
 from slmbench.metrics.serving import SERVING
 from slmbench.metrics.text import TEXT
 
@@ -26,7 +28,7 @@ __all__ = ["METRICS", "Aggregate", "Direction", "Metric", "Unit", "better", "met
 
 _TABLE = (
     *QUALITY, *HALLUCINATION, *BIAS, *PRIVACY, *ROBUSTNESS, *CALIBRATION, *TEXT, *COST,
-    *ENERGY, *LATENCY, *MEMORY, *SERVING,
+    *ENERGY, *LATENCY, *MEMORY, *ROOFLINE, *SCALING, *SERVING,
 )  # fmt: skip
 
 METRICS: Mapping[str, Metric] = {m.name: m for m in _TABLE}

@@ -8,9 +8,9 @@ from typing import Literal
 Direction = Literal["higher", "lower", "none"]
 Aggregate = Literal["mean", "median", "max", "sum", "single", "pooled"]
 """``pooled``: sum of the items' parts over the sum of their weights (tokens, bytes)."""
-Unit = Literal["fraction", "nats", "bits/byte", "s", "tok/s", "bytes", "J", "W", "Wh", "J·s",
-               "J/token", "gCO2e", "bits", "count", "nats/char", "nats/token", "perplexity",
-               "score", "req/s", "bytes/token", "ratio", "tokens"]  # fmt: skip
+Unit = Literal["fraction", "of peak", "nats", "bits/byte", "s", "tok/s", "bytes", "J", "W",
+               "Wh", "J·s", "J/token", "gCO2e", "bits", "count", "nats/char", "nats/token",
+               "perplexity", "score", "req/s", "bytes/token", "ratio", "tokens"]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

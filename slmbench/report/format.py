@@ -35,6 +35,7 @@ _LADDERS: dict[str, tuple[Scale, ...]] = {
     "count": (Scale(1e9, "G"), Scale(1e6, "M"), Scale(1, "", 0)),
     "gCO2e": (Scale(1, "g CO₂e"), Scale(1e-3, "mg CO₂e")),
     "fraction": (Scale(1e-2, "%", 1),),
+    "of peak": (Scale(1e-2, "%", 1),),
     "pp": (Scale(1, "pp", 1),),
     "bits": (Scale(1, "bits", 2),),
     "score": (Scale(1, ""),),
