@@ -13,10 +13,12 @@ from slmbench.data.catalogue import by_hub
 from slmbench.data.providers import revision
 from slmbench.errors import UsageError
 from slmbench.plan import Plan, Selection, make_plan
+from slmbench.runner.environment import fingerprint
 from slmbench.runner.events import Listener, Silent
 from slmbench.spec import ModelsFile, Suite
 from slmbench.spec.load import load_models, load_suite
 from slmbench.store import only_campaign
+from slmbench.store.noise import adopt_noise
 from slmbench.tasks.definitions import dataset_of, definition_digest
 
 if TYPE_CHECKING:
@@ -92,7 +94,11 @@ def run_suites(
         listener or Silent(),
         policy or Policy(),
     )
-    return campaign.run()
+    try:
+        return campaign.run()
+    finally:
+        if results.is_dir():
+            adopt_noise(results, fingerprint(()).machine)
 
 
 def report(

@@ -31,7 +31,7 @@ ENGINES = {
     "transformers": ("transformers", "transformers"),
 }
 """Backend: its distribution, and the extra that installs it."""
-_EXTRAS = {"lm-eval": "tasks", "torchao": "lifecycle", "codecarbon": "meters"}
+_EXTRAS = {"lm-eval": "tasks", "torchao": "lifecycle", "codecarbon": "meters", "aiohttp": "serving"}
 _TOKEN_TIMEOUT_S = 120.0
 _ROOM_BYTES = 3e9
 PREREQUISITE = 5
@@ -51,8 +51,12 @@ class Check:
 def execute(arguments: argparse.Namespace) -> int:
     """Print every check; exit 5 when an installed engine or something basic fails.
 
-    With ``--gates`` the gates instead, exit 4 when one fails.
+    With ``--gates`` the gates instead, exit 4 when one fails; with ``--noise`` the noise floor.
     """
+    if arguments.noise:
+        from slmbench.cli import noise
+
+        return noise.execute(arguments)
     if arguments.gates:
         from slmbench.cli import gates
 

@@ -174,15 +174,27 @@ def _add_looking(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         commands, "doctor", "doctor", "check engines, CPU, meters and data, and say how to fix"
     )
     doctor.add_argument("--offline", action="store_true", help="do not fetch the small test model")
-    doctor.add_argument(
+    instead = doctor.add_mutually_exclusive_group()
+    instead.add_argument(
         "--gates", action="store_true",
         help="check instead whether numbers of a models file's variants can be trusted",
     )  # fmt: skip
-    doctor.add_argument("--models", default="demo", help="with --gates: models file or name")
+    instead.add_argument(
+        "--noise", action="store_true",
+        help="measure instead what this machine shows between a variant and itself (A/A)",
+    )  # fmt: skip
+    doctor.add_argument("--minutes", type=float, default=5.0, help="with --noise: about how long")
+    doctor.add_argument("--target", default=None, help="with --noise: target (default: the first)")
     doctor.add_argument(
-        "--variant", action="append", default=[], help="with --gates: only this one (repeatable)"
+        "--models", default="demo", help="with --gates and --noise: models file or name"
     )
-    doctor.add_argument("--results", default="results", help="with --gates: results folder")
+    doctor.add_argument(
+        "--variant", action="append", default=[],
+        help="with --gates: only this one (repeatable); with --noise: this one",
+    )  # fmt: skip
+    doctor.add_argument(
+        "--results", default="results", help="with --gates and --noise: results folder"
+    )
     _format(doctor)
 
 
