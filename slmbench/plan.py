@@ -92,7 +92,8 @@ def make_plan(
                 loads = [w for w in suite.workloads if w.asked_at(selection.size)]
                 works: tuple[SuiteTask | SuiteWorkload, ...] = (*tasks, *loads)
                 for work in works:
-                    if why := reason or _meaningless(models, variant, work):
+                    unfit = _unfit(target, capabilities[target.name], work)
+                    if why := reason or unfit or _meaningless(models, variant, work):
                         skips.append(_skip(suite, variant, target, work, why))
                         continue
                     asked = [
@@ -205,6 +206,15 @@ def _disturbed(work: TaskSpec, how: Perturbation) -> TaskSpec:
     """The same items in disturbed words; its definition covers how they are disturbed."""
     definition = disturbed_definition(work.definition, how)
     return work.disturbed(how).model_copy(update={"definition": definition})
+
+
+def _unfit(target: Target, can: Capabilities, work: SuiteTask | SuiteWorkload) -> str:
+    """Why the backend cannot do this workload: servers are asked by ``serving`` only."""
+    if isinstance(work, SuiteTask):
+        return ""
+    if work.workload in SERVED:
+        return "" if can.serves else f"{target.backend} is no server: take --models serving"
+    return "" if can.token_ids else f"{target.backend} takes no token ids: a server has `serving`"
 
 
 def _obstacle(variant: Variant, target: Target, can: Capabilities) -> str:

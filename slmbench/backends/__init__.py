@@ -9,6 +9,7 @@ BACKENDS: Registry[type[Backend]] = Registry(
     {
         "fake": "slmbench.backends.fake:FakeBackend",
         "llama_cpp": "slmbench.backends.llama_cpp:LlamaCppBackend",
+        "openai": "slmbench.backends.openai_server:OpenAiBackend",
         "transformers": "slmbench.backends.transformers:TransformersBackend",
     },
 )
@@ -16,6 +17,14 @@ BACKENDS: Registry[type[Backend]] = Registry(
 CAPABILITIES: dict[str, Capabilities] = {
     "fake": Capabilities(formats=("fake",), devices=("cpu",)),
     "llama_cpp": Capabilities(formats=("gguf",), devices=("cpu", "cuda")),
+    "openai": Capabilities(
+        formats=("gguf", "hf", "fake"),
+        devices=("cpu", "cuda"),
+        loglikelihood=False,
+        token_timestamps=False,
+        token_ids=False,
+        serves=True,
+    ),
     "transformers": Capabilities(formats=("hf",), devices=("cpu", "cuda")),
 }
 """What the built-in backends declare, so that planning imports no engine."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
 from slmbench.records import ModelInfo, Status
 from slmbench.requests import (
@@ -15,7 +15,7 @@ from slmbench.requests import (
     LoglikelihoodRequest,
     RollingRequest,
 )
-from slmbench.spec import Target
+from slmbench.spec import Endpoint, Target
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,6 +35,10 @@ class Capabilities:
     loglikelihood: bool = True
     generate: bool = True
     token_timestamps: bool = True
+    token_ids: bool = True
+    """It takes prompts of token ids: what timed workloads but ``serving`` need."""
+    serves: bool = False
+    """It is a server with an endpoint: what the workload ``serving`` needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,15 @@ class BackendError(Exception):
     def __init__(self, status: Status, reason: str, hint: str = "") -> None:
         super().__init__(reason)
         self.status, self.reason, self.hint = status, reason, hint
+
+
+@runtime_checkable
+class Serving(Protocol):
+    """A backend that is a server, besides what Backend says."""
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where requests go; BackendError when the server is gone."""
 
 
 class Backend(Protocol):

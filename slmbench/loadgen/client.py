@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from time import perf_counter_ns
 from types import TracebackType
 from typing import Any, Self
+from uuid import uuid4
 
 import aiohttp
 
@@ -51,7 +52,8 @@ class _Stream:
                 if event.strip() == DONE:
                     self.done = True
                     return
-                self._note(read_chunk(event), at_ns)
+                if event.strip():  # some servers keep a connection alive with empty events
+                    self._note(read_chunk(event), at_ns)
         except (SseError, ChunkError) as error:
             raise _FailedError("malformed", str(error)) from error
 
@@ -116,10 +118,11 @@ class Client:
         """Send now and read to the end; every failure is an answer of its kind, none is raised."""
         stream, body = _Stream(), request_body(self._endpoint, ask.prompt, ask.max_tokens)
         payload = json.dumps(body).encode()
+        name = str(uuid4())  # some servers refuse another form
         send_ns = perf_counter_ns()
         failed: _FailedError | None = None
         try:
-            await self._read(payload, stream, f"slmbench-{ask.index}")
+            await self._read(payload, stream, name)
             stream.check()
         except _FailedError as error:
             failed = error
@@ -131,6 +134,7 @@ class Client:
             failed = _FailedError("disconnect", str(error) or type(error).__name__)
         log = RequestLog(
             index=ask.index,
+            name=name,
             sched_ns=ask.sched_ns,
             send_ns=send_ns,
             end_ns=perf_counter_ns(),

@@ -54,6 +54,8 @@ class RequestLog:
     finish: str | None = None
     usage: Usage | None = None
     failure: FailureKind | None = None
+    name: str = ""
+    """Its X-Request-Id, to find it in a server's log."""
     detail: str = ""
     """Of a failure, for people."""
 

@@ -9,6 +9,8 @@ ENOUGH = 0.9
 MAX_DOUBLINGS = 8
 BISECTIONS = 3
 """After the first rate that is too much: 2^(1/8), so 9 %, is the resolution."""
+MAX_RATES = 1 + MAX_DOUBLINGS + BISECTIONS
+"""Rates that a sweep tries at most."""
 
 
 @dataclass(slots=True)
@@ -30,11 +32,6 @@ class Sweep:
     """Lowest rate without."""
     tried: list[float] = field(default_factory=list)
     _bisected: int = 0
-
-    @property
-    def most(self) -> int:
-        """Rates that a sweep tries at most."""
-        return 1 + MAX_DOUBLINGS + BISECTIONS
 
     def next(self) -> float | None:
         """The next rate, None when the sweep is over."""

@@ -23,7 +23,7 @@ from slmbench.records import CpuInfo, Environment
 
 LIBRARIES = (
     "slmbench", "torch", "transformers", "torchao", "llama-cpp-python", "numpy", "tokenizers",
-    "safetensors", "codecarbon", "nvidia-ml-py",
+    "safetensors", "codecarbon", "nvidia-ml-py", "aiohttp", "uvicorn",
 )  # fmt: skip
 """Whose versions can change a number."""
 
