@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 
+import pytest
+
+from round_players import timed_cell
 from samples import cell
 from slmbench.cli.progress import Progress
 from slmbench.records import Status
@@ -49,3 +52,19 @@ def test_a_cell_that_stopped_early_says_after_how_many() -> None:
         progress.cell_started(spec, 400)
         progress.cell_finished(spec, Status.OK, "stopped after 150 of 400: ±1.9 pt", 1.0)
     assert out.getvalue().rstrip().endswith("s, about 0:00 left  stopped after 150 of 400: ±1.9 pt")
+
+
+def test_processes_of_a_cell_share_its_estimate_however_they_mix() -> None:
+    out = io.StringIO()
+    a, b = (timed_cell(name, processes=2) for name in "ab")
+    with Progress({a.digest: 10.0, b.digest: 10.0}, out) as progress:
+        for number, spec in enumerate((b, a, a, b)):
+            progress.cell_started(spec, 5)
+            for _ in range(5):
+                progress.step()
+            progress.process_finished(spec, 1 + number // 2, 2)
+            behind = sum(progress._done.values())
+            assert behind == pytest.approx(5.0 * (number + 1))
+        progress.cell_finished(a, Status.OK, "", 1.0)
+        progress.cell_finished(b, Status.OK, "", 1.0)
+    assert out.getvalue().splitlines()[-1].startswith("[2/2] latency/latency · b")

@@ -7,7 +7,7 @@ import pytest
 from slmbench.metrics import METRICS
 from slmbench.records import Provenance
 from slmbench.requests import GenerateOutput
-from slmbench.runner.timing import latency_measurements
+from slmbench.runner.timing import latency_measurements, load_measurement, not_measured
 
 
 def output(
@@ -60,3 +60,39 @@ def test_rates_are_derived_and_times_measured() -> None:
     labels = {m.metric: (m.provenance, METRICS[m.metric].unit, m.point) for m in found}
     assert labels["ttft"] == (Provenance.MEASURED, "s", "pp32+tg2")
     assert labels["decode_rate"] == (Provenance.DERIVED, "tok/s", "pp32+tg2")
+
+
+def test_rates_of_a_batch_count_all_rows() -> None:
+    found = {
+        m.metric: m.samples
+        for m in latency_measurements([output(80_000_000, [20_000_000] * 3)], "x", batch=4)
+    }
+    assert found["prefill_rate"] == pytest.approx((4 * 32 / 0.080,))
+    assert found["decode_rate"] == pytest.approx((4 * 50.0,))
+    assert found["tpot"] == pytest.approx((0.020,))
+
+
+def test_evaluating_one_token_is_no_prefill_rate() -> None:
+    assert "prefill_rate" not in samples(output(5_000_000, [5_000_000], prompt=1))
+
+
+def test_the_engines_share_is_its_time_between_first_and_last_token() -> None:
+    told = output(80_000_000, [10_000_000, 30_000_000]).model_copy(update={"engine_ns": 39_000_000})
+    assert samples(told)["engine_share"] == pytest.approx((0.975,))
+    assert "engine_share" not in samples(output(80_000_000, [10_000_000]))
+
+
+def test_cold_and_warm_are_metrics_of_their_own() -> None:
+    cold = load_measurement(2.0, "page cache dropped, 0% of the artefact stayed", cold=True)
+    start = load_measurement(3.0, "page cache as it was", cold=False, started=True)
+    assert (cold.metric, cold.samples) == ("load_time_cold", (2.0,))
+    assert cold.scope.endswith("0% of the artefact stayed")
+    assert (start.metric, start.samples) == ("start_time", (3.0,))
+    assert {cold.metric, start.metric, "load_time", "start_time_cold"} <= set(METRICS)
+
+
+@pytest.mark.parametrize("decodes", [True, False])
+def test_figures_that_could_not_be_had_say_why(decodes: bool) -> None:
+    found = not_measured("pp9", "too long", decodes=decodes)
+    assert ("tpot" in {m.metric for m in found}) is decodes
+    assert all((m.samples, m.reason, m.point) == ((), "too long", "pp9") for m in found)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from slmbench.backends import LoadJob
 from slmbench.backends.fake import FakeBackend
-from slmbench.records import PhaseRecord, Provenance
+from slmbench.backends.protocol import BackendError
+from slmbench.records import PhaseRecord, Provenance, Status
 from slmbench.requests import GenerateOutput
 from slmbench.runner.workloads import Bench, meters_for, run_workload, steps_of
 from slmbench.runner.workloads.latency import cold_prefill
@@ -65,6 +68,25 @@ def test_a_budget_ends_a_point_with_fewer_samples() -> None:
     found, _ = phases(spec("latency", repeats=50, budget_s=0.2), ttft_s=0.06)
     ttft = next(m for m in found[1].measurements if m.metric == "ttft")
     assert 1 <= len(ttft.samples) < 10
+
+
+def test_a_point_that_does_not_fit_leaves_the_others() -> None:
+    far = WorkloadPoint(prompt_tokens=5000, output_tokens=4)
+    found, _ = phases(spec("latency", points=(far, POINT), warmup=0))
+    unable, able = found
+    assert {m.point for m in unable.measurements} == {far.label}
+    assert {m.metric for m in unable.measurements} == {"ttft", "tpot", "e2e", "decode_rate"}
+    for m in unable.measurements:
+        assert m.provenance is Provenance.UNAVAILABLE
+        assert "5004" in m.reason
+    assert {m.point for m in able.measurements} == {POINT.label}
+
+
+def test_a_cell_of_which_no_point_fits_is_unsupported() -> None:
+    far = WorkloadPoint(prompt_tokens=5000, output_tokens=1)
+    with pytest.raises(BackendError) as caught:
+        phases(spec("latency", points=(far, far)))
+    assert caught.value.status is Status.UNSUPPORTED
 
 
 def test_cached_prompt_tokens_are_observed() -> None:
