@@ -21,6 +21,7 @@ Flag = Literal[
     "cached prefix",
     "dependent samples",
     "failed requests",
+    "fails when long",
     "few samples",
     "few rounds",
     "gpu throttled",
