@@ -36,6 +36,11 @@ from slmbench.tasks.perturbed import disturbed_definition
 from slmbench.tasks.workloads import LIMITED, SERVED, WORKLOADS, points_of
 
 _TIMEOUT_S = 1800.0
+SIMULATED = (
+    "simulated kernels: dense arithmetic stands for the compression, so its speed, memory and "
+    "energy would be the parent's and are not credited"
+)
+"""Why a timed workload of such a variant is left out."""
 T = TypeVar("T")
 
 
@@ -230,6 +235,8 @@ def _meaningless(models: ModelsFile, variant: Variant, work: SuiteTask | SuiteWo
     about_quality = isinstance(work, SuiteTask) or work.workload == FIDELITY
     if about_quality and models.has_random_weights(variant.name):
         return "random weights: latency, memory and energy only"
+    if not about_quality and variant.kernel == "simulated":
+        return SIMULATED
     return ""
 
 

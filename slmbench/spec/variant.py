@@ -78,6 +78,9 @@ class Variant(Frozen):
     """SPDX identifier."""
     note: str = ""
     """What a reader must know, e.g. "dequantized from Q4_1, not the original bf16"."""
+    kernel: Literal["real", "simulated"] = "real"
+    """``simulated``: dense arithmetic stands for the compression (fake quantization, zeros of
+    unstructured pruning), so speed, memory and energy are neither measured nor credited."""
     source: Source | None = None
     recipe: Recipe | None = None
 

@@ -218,3 +218,18 @@ def test_random_weights_are_timed_and_never_asked() -> None:
     ]  # fmt: skip
     assert {(s.variant, s.work) for s in plan.skips} == {("random", "toy"), ("pruned", "toy")}
     assert {s.reason for s in plan.skips} == {"random weights: latency, memory and energy only"}
+
+
+def test_simulated_kernels_are_asked_and_never_timed() -> None:
+    fake = {"stage": "base", "technique": "none", "licence": "MIT", "format": "fake"}
+    listed = [
+        {"name": "dense", **fake},
+        {"name": "masked", "parent": "dense", "kernel": "simulated", **fake},
+    ]
+    targets = [{"name": "one", "backend": "fake"}]
+    plan = make_plan([suite()], models(variants=listed, targets=targets), Selection(), DEFINITIONS)
+    masked = [c.spec.work_name for c in plan.cells if c.spec.variant.name == "masked"]
+    assert masked == ["toy"]
+    (skip,) = plan.skips
+    assert (skip.variant, skip.work) == ("masked", "latency")
+    assert skip.reason.startswith("simulated kernels: dense arithmetic stands for")
