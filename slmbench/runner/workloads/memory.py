@@ -38,11 +38,10 @@ def run(bench: Bench, load: Sequence[PhaseRecord]) -> Iterator[PhaseRecord]:
     yield total_phase(seen)
 
 
-def total_phase(seen: Sequence[PhaseRecord], point: str = "") -> PhaseRecord:
-    """The peak over all phases, and what of it is the model's own; ``point`` marks the numbers."""
+def total_phase(seen: Sequence[PhaseRecord]) -> PhaseRecord:
+    """The peak over all phases, and what of it is the model's own."""
     with Watch(()).phase("total") as total:
-        for measurement in (*_host(seen), *_device(seen)):
-            total.add(measurement.model_copy(update={"point": point}))
+        total.add(*_host(seen), *device_memory(seen))
     return total.finished()
 
 
@@ -101,7 +100,7 @@ def _host(seen: Sequence[PhaseRecord]) -> Iterator[Measurement]:
         )
 
 
-def _device(seen: Sequence[PhaseRecord]) -> Iterator[Measurement]:
+def device_memory(seen: Sequence[PhaseRecord]) -> Iterator[Measurement]:
     """How much more of the GPU's memory was in use than before the model was loaded."""
     used = [value for phase in seen for value in samples(phase, "gpu_memory")]
     if used:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from slmbench.records import PhaseRecord
 from slmbench.runner.phases import Watch
 from slmbench.runner.workloads.bench import Bench, meters_for
-from slmbench.runner.workloads.memory import total_phase
+from slmbench.runner.workloads.memory import device_memory
 from slmbench.spec import RunSpec, Target, WorkloadPoint, WorkloadSpec
 from slmbench.tasks.workloads import random_prompts
 
@@ -32,7 +32,7 @@ def steps(spec: WorkloadSpec) -> int:
 
 
 def run(bench: Bench, load: Sequence[PhaseRecord]) -> Iterator[PhaseRecord]:
-    """cache (model and context are there, nothing is evaluated), prefill, decode, total.
+    """cache (model and context are there, nothing is evaluated), prefill, decode; on a GPU a total.
 
     In ``cache`` an engine that reserves its KV cells holds them and has not yet touched the
     buffers that evaluation needs; in ``prefill`` it holds both.
@@ -54,4 +54,8 @@ def run(bench: Bench, load: Sequence[PhaseRecord]) -> Iterator[PhaseRecord]:
             bench.step()
             seen.append(phase.finished())
             yield seen[-1]
-    yield total_phase(seen, point.label)
+    device = tuple(device_memory(seen))
+    if device:
+        with Watch(()).phase("total") as total:
+            total.add(*(m.model_copy(update={"point": point.label}) for m in device))
+        yield total.finished()
