@@ -12,6 +12,7 @@ from slmbench.analysis.equivalence import items_to_tell
 from slmbench.analysis.pairing import Lineages
 from slmbench.analysis.results import Results
 from slmbench.analysis.rows import JUDGED_OF, MetricRow
+from slmbench.analysis.stability import INTERFERENCE, Flag
 from slmbench.analysis.statistics import Estimate
 from slmbench.errors import UsageError
 from slmbench.metrics import METRICS
@@ -116,6 +117,7 @@ def _level(gate: Gate, row: MetricRow, reference: str) -> Check:
     if "suspect" in row.flags:
         return _check(gate, row, reference, "inconclusive", row.estimate, "the row is suspect")
     outcome, reason = _outcome(gate, row.estimate)
+    reason = "; ".join(t for t in (reason, _disturbed(row.flags)) if t)
     return _check(gate, row, reference, outcome, row.estimate, reason)
 
 
@@ -125,11 +127,18 @@ def _change(gate: Gate, d: Delta) -> Check:
         return _check(gate, d.row, d.parent, "inconclusive", found, "a row is suspect")
     outcome, reason = _outcome(gate, found)
     diff = d.difference
+    reason = "; ".join(t for t in (reason, d.why, _disturbed(d.flags)) if t)
     if outcome == "inconclusive" and gate.kind == "change" and diff.p is not None:
         needed = items_to_tell(diff, abs(diff.delta - gate.bound))
         if needed is not None:
             reason += f"; if this is the true difference, about {needed:,} items settle it"
     return _check(gate, d.row, d.parent, outcome, found, reason)
+
+
+def _disturbed(flags: Iterable[Flag]) -> str:
+    """What a meter saw while the number was taken; empty where nothing was."""
+    seen = sorted(INTERFERENCE.intersection(flags))
+    return f"taken under interference: {', '.join(seen)}" if seen else ""
 
 
 def _against_bound(gate: Gate, d: Delta) -> Estimate:

@@ -11,6 +11,9 @@ import pytest
 
 import builders as b
 from slmbench.analysis import Delta, compare_to_parents, load_results
+from slmbench.analysis.acceptance import parse_gate
+from slmbench.analysis.checks import judge
+from slmbench.analysis.compare import Asked
 from slmbench.analysis.noise import STANDS_FOR, floor_of, noise_rows, timing_floor
 from slmbench.analysis.paired import (
     Difference,
@@ -223,6 +226,18 @@ def test_interference_on_either_side_is_a_badge_on_the_difference(tmp_path: Path
     shelf = b.Shelf(tmp_path)
     seal(shelf, phases(DRIFT, seen=True), phases(DRIFT))
     assert the_delta(shelf).flags == ("loaded machine",)
+
+
+def test_a_gate_tells_interference_and_the_floor(tmp_path: Path) -> None:
+    shelf = b.Shelf(tmp_path)
+    seal(shelf, phases(DRIFT, seen=True), phases(SLOWER))
+    keep_noise(noise([0.04, -0.04, 0.03]), tmp_path)
+    gates = [parse_gate("tpot:+10%"), parse_gate("tpot:<1s")]
+    change, level = judge(load_results(tmp_path), gates, Asked())
+    assert (change.outcome, level.outcome) == ("pass", "pass")
+    assert "inside this machine's noise floor" in change.reason
+    assert change.reason.endswith("taken under interference: loaded machine")
+    assert level.reason == "", "the variant's own number was taken in peace"
 
 
 @pytest.fixture(autouse=True)
