@@ -108,8 +108,8 @@ def _guess(spec: RunSpec) -> float:
 def _process(work: WorkloadSpec, pace: _Pace) -> float:
     """One process of a timed workload [s]."""
     if work.window_s:
-        idle_and_windows = 2 * work.idle_s + work.repeats * work.window_s
-        return pace.start_s + len(work.points) * idle_and_windows
+        windows = len(work.points) * work.repeats * work.window_s
+        return pace.start_s + (len(work.points) + 1) * work.idle_s + windows
     most = math.inf if work.budget_s is None else work.budget_s
     spent = 0.0
     for p in work.points:

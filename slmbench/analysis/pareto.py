@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from slmbench.errors import UsageError
+from slmbench.meters.grades import RANKED, Grade
 from slmbench.metrics import metric
 
 Ranked = Literal["higher", "lower"]
@@ -19,6 +21,8 @@ class Point:
     key: str
     x: float | None
     y: float | None
+    grade: Grade | None = None
+    """Of an energy objective: D and E are never on a front, and grades are never mixed on one."""
 
 
 def ranked_direction(metric_name: str) -> Ranked:
@@ -48,9 +52,17 @@ def front(points: Iterable[Point], x: Ranked, y: Ranked) -> tuple[Point, ...]:
     """The points that no other dominates, ordered by x; equal points are all kept.
 
     One sweep from the best x to the worst: a point stays when its y beats all before it, or
-    equals the last one kept in both objectives.
+    equals the last one kept in both objectives. Raises UsageError for energies of several
+    grades: :func:`one_grade` picks those of one.
     """
-    usable = [p for p in points if p.x is not None and p.y is not None]
+    usable = [p for p in points if p.x is not None and p.y is not None and _may_stand(p)]
+    grades = sorted({p.grade or "" for p in usable})
+    if len(grades) > 1:
+        told = ", ".join(name or "none" for name in grades)
+        raise UsageError(
+            f"energies of several grades ({told}) are not ranked against each other",
+            hint="draw one front per grade",
+        )
     usable.sort(key=lambda p: (-_signed(p.x, x), -_signed(p.y, y)))
     kept: list[Point] = []
     for point in usable:
@@ -60,6 +72,21 @@ def front(points: Iterable[Point], x: Ranked, y: Ranked) -> tuple[Point, ...]:
         if beats or twin:
             kept.append(point)
     return tuple(sorted(kept, key=lambda p: (_signed(p.x, "higher"), p.key)))
+
+
+def one_grade(points: Sequence[Point]) -> tuple[Point, ...]:
+    """The points of the grade that most of them have (of several, the strongest), D and E left out.
+
+    Points without an energy objective have no grade and all stay.
+    """
+    usable = [p for p in points if _may_stand(p)]
+    counts = Counter(p.grade or "" for p in usable)
+    most = min(counts, key=lambda g: (-counts[g], g), default="")
+    return tuple(p for p in usable if (p.grade or "") == most)
+
+
+def _may_stand(point: Point) -> bool:
+    return point.grade is None or point.grade in RANKED
 
 
 def metric_front(points: Iterable[Point], x_metric: str, y_metric: str) -> tuple[Point, ...]:

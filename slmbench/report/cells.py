@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from slmbench.analysis import MEANINGS, Flag, MetricRow
+from slmbench.analysis.energy import grade_of
+from slmbench.meters.grades import SOURCES, Grade
 from slmbench.metrics import METRICS
 from slmbench.records import Provenance, Status
 from slmbench.report.format import NOTHING, show, show_range
@@ -35,6 +37,10 @@ class Cell:
     flags: tuple[Flag, ...] = ()
     point: str = ""
     """Workload point that the whole column is about."""
+    grade: Grade | None = None
+    """Of an energy: what kind of source it rests on."""
+    scope: str = ""
+    """What the number covers."""
 
     @property
     def text(self) -> str:
@@ -90,7 +96,9 @@ def cell_of(row: MetricRow, title: str, column: str | None = None) -> Cell:
     method = e.method if e.value is not None else ""
     failed = f"{row.n_failed} unscored" if row.n_failed else ""
     chance = "" if row.chance is None else f"chance {show(row.chance, row.unit)}"
-    detail = "; ".join(t for t in (method, row.point, row.scope, chance, failed) if t)
+    grade = grade_of(row)
+    graded = f"grade {grade} ({SOURCES[grade]})" if grade else ""
+    detail = "; ".join(t for t in (method, row.point, row.scope, graded, chance, failed) if t)
     return Cell(
         title=title,
         metric=metric,
@@ -104,6 +112,8 @@ def cell_of(row: MetricRow, title: str, column: str | None = None) -> Cell:
         reason=row.reason,
         detail=detail,
         flags=row.flags,
+        grade=grade,
+        scope=row.scope,
     )
 
 

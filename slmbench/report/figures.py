@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import html
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from slmbench.analysis import Point, metric_front
-from slmbench.analysis.pareto import Ranked, ranked_direction, staircase
+from slmbench.analysis.pareto import Ranked, one_grade, ranked_direction, staircase
+from slmbench.meters.grades import SOURCES
 from slmbench.metrics import METRICS
 from slmbench.records import Provenance
 from slmbench.report.cells import Cell
@@ -68,11 +70,14 @@ def pareto_figure(rows: Sequence[LeaderboardRow], cost: str) -> Figure | None:
 
     The front is a staircase, points on it are coloured, dominated ones grey.
     """
-    marks = _marks(rows, cost)
-    if not marks or any(m.x.provenance == Provenance.ESTIMATED for m in marks):
+    every = _marks(rows, cost)
+    if any(m.x.provenance == Provenance.ESTIMATED for m in every):
+        return None
+    marks = _comparable(every)
+    if not marks:
         return None
     quality = marks[0].y.metric
-    points = [Point(str(i), m.x.value, m.y.value) for i, m in enumerate(marks)]
+    points = _points(marks)
     kept = metric_front(points, cost, quality)
     on_front = {int(p.key) for p in kept}
     canvas = _canvas(marks, rows)
@@ -87,10 +92,33 @@ def pareto_figure(rows: Sequence[LeaderboardRow], cost: str) -> Figure | None:
     return Figure(
         f"pareto-{cost}",
         f"Accuracy × {label.lower()}",
-        f"On the front: {', '.join(names)}.",
+        f"On the front: {', '.join(names)}.{_basis(marks, len(every) - len(marks))}",
         names,
         canvas.figure.to_plotly_json(),
     )
+
+
+def _points(marks: Sequence[_Mark]) -> list[Point]:
+    return [Point(str(i), m.x.value, m.y.value, m.x.grade) for i, m in enumerate(marks)]
+
+
+def _comparable(marks: list[_Mark]) -> list[_Mark]:
+    """Those that may be weighed against each other: energies of one grade and one scope."""
+    kept = [marks[int(p.key)] for p in one_grade(_points(marks))]
+    if not kept or kept[0].x.grade is None:
+        return kept
+    scopes = Counter(m.x.scope for m in kept)
+    most = max(scopes, key=lambda scope: (scopes[scope], scope))
+    return [m for m in kept if m.x.scope == most]
+
+
+def _basis(marks: Sequence[_Mark], left_out: int) -> str:
+    """What the energies of a front rest on, and how many rest on something else."""
+    grade, scope = marks[0].x.grade, marks[0].x.scope
+    if grade is None:
+        return ""
+    others = f"; {left_out} with another grade or scope left out" if left_out else ""
+    return f" Energies of grade {grade} ({SOURCES[grade]}), {scope}{others}."
 
 
 def bits_figure(rows: Sequence[LeaderboardRow]) -> Figure | None:
