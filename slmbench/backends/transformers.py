@@ -62,8 +62,9 @@ _STATEFUL = "a layer has a sliding window or a running state"
 class TransformersOptions(Frozen):
     """Options of the transformers backend."""
 
-    attention: str = "sdpa"
-    """``attn_implementation`` of transformers: ``sdpa``, ``eager`` …"""
+    attention: str | None = None
+    """``attn_implementation`` of transformers: ``sdpa``, ``eager`` …; null: ``sdpa``, or what a
+    model has that knows no other."""
     kv_type: Literal["model", "quantized"] = "model"
     """Cached keys and values in the compute type, or quantized by transformers' own cache, which
     needs optimum-quanto or hqq; what is scored is then scored request by request."""
@@ -234,7 +235,7 @@ class TransformersBackend(LocalBackend):
         if self._odd_cache:
             return Sharing(False, self._odd_cache)
         self._scorer = PackedScorer(
-            model, self._device, attention=self._options.attention, kernels=self._fast()
+            model, self._device, attention=_attention(model), kernels=self._fast()
         )
         packs = probe_packs(self._encode_text(PROBE), self._limit())
         pairs = [pair for pack in packs for pair in pack.pairs()]
@@ -356,6 +357,11 @@ class TransformersBackend(LocalBackend):
 
     def _tensor(self, rows: Sequence[Ids]) -> torch.Tensor:
         return torch.tensor(rows, dtype=torch.long, device=self._device)
+
+
+def _attention(model: Any) -> str:
+    """What the model was loaded with."""
+    return str(getattr(model.config, "_attn_implementation", None) or "eager")
 
 
 def _matched(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from slmbench.records import Status
 from slmbench.spec import Target
 
 _NO_MEMORY = ("allocate memory", "out of memory", "not enough memory", "os error 12")
+_ATTENTION = ("attention implementation", "attn_implementation", "flash")
 _LOADING_ERRORS = (
     RuntimeError,
     OSError,
@@ -34,21 +36,31 @@ def load_tokenizer(path: Path) -> Any:
     return AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
 
 
-def load_model(path: Path, dtype: str, *, attention: str) -> Any:
+def load_model(path: Path, dtype: str, *, attention: str | None) -> Any:
     """The folder's causal language model, ready to answer, on the CPU.
 
-    ``dtype``: ``auto`` (as stored) or a torch type's name. Raises BackendError (invalid) where
-    transformers would have made up weights that the folder does not hold.
+    ``dtype``: ``auto`` (as stored) or a torch type's name. Raises BackendError: invalid where
+    transformers would have made up weights that the folder does not hold, unsupported where
+    this model or this machine has no such attention.
     """
-    model, info = AutoModelForCausalLM.from_pretrained(
-        path,
-        local_files_only=True,
-        trust_remote_code=False,
-        use_safetensors=True,
-        dtype="auto" if dtype == "auto" else getattr(torch, dtype),
-        attn_implementation=attention,
-        output_loading_info=True,
-    )
+    try:
+        model, info = AutoModelForCausalLM.from_pretrained(
+            path,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            dtype="auto" if dtype == "auto" else getattr(torch, dtype),
+            attn_implementation=attention,
+            output_loading_info=True,
+        )
+    except (ValueError, ImportError) as error:
+        if attention is None or not any(mark in str(error).lower() for mark in _ATTENTION):
+            raise
+        raise BackendError(
+            Status.UNSUPPORTED,
+            f"{path.name}: attention {attention!r} cannot be had: {str(error).splitlines()[0]}",
+            "set attention: eager, or leave it out",
+        ) from error
     _refuse_incomplete(path.name, info)
     return model.eval()
 
@@ -90,7 +102,8 @@ def end_ids(model: Any, tokenizer: Any) -> frozenset[int]:
 
 def plain_cache(model: Any) -> bool:
     """Whether all layers cache plain keys and values: no sliding window, no running state."""
-    if getattr(model.config, "is_encoder_decoder", False):
+    takes = inspect.signature(type(model).forward).parameters
+    if getattr(model.config, "is_encoder_decoder", False) or "past_key_values" not in takes:
         return False
     return all(type(layer) is DynamicLayer for layer in DynamicCache(config=model.config).layers)
 
