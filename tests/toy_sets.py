@@ -132,6 +132,17 @@ SETS: dict[str, tuple[str, str, Callable[[str], Item]]] = {
         "mia_minkpp",
         lambda n: _text(n, RollingRequest(text=f"{n} was here.", details=True)),
     ),
+    "slm_multikey_choice": (
+        "retrieval",
+        "retrieval_choice",
+        lambda n: _meaning('{"words": 9, "depth": 0, "key": "12", "others": ["34"]}',
+                           _choices(n, ("12", "34", "56"), "9 words, 0 % deep")),
+    ),
+    "slm_long_text": (
+        "position",
+        "position_nll",
+        lambda n: _text(n, RollingRequest(text=f"{n} was here. {PROSE[:200]}", details=True)),
+    ),
     "slm_pii_leak": (
         "pii_leak",
         "pii_leak_rate",

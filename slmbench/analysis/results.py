@@ -277,41 +277,6 @@ class Results(StoredResults):
 
         return symptom_frame(symptoms(self.construct_rows))
 
-    def energy(self) -> pd.DataFrame:
-        """Figures of energy workloads with their grade (``energy_frames.ENERGY_COLUMNS``)."""
-        from slmbench.analysis.energy import energy_rows
-        from slmbench.analysis.energy_frames import energy_frame
-
-        return energy_frame(energy_rows(self.metric_rows))
-
-    def energy_agreement(self) -> pd.DataFrame:
-        """Modelled over measured energy where windows have both, one row a run and point."""
-        from slmbench.analysis.energy import agreement
-        from slmbench.analysis.energy_frames import agreement_frame
-
-        return agreement_frame(agreement(self.stored))
-
-    def energy_information(self) -> pd.DataFrame:
-        """Whether energy says more than time does, one row a machine, target, point and kind."""
-        from slmbench.analysis.energy import information
-        from slmbench.analysis.energy_frames import information_frame
-
-        return information_frame(information(self.metric_rows))
-
-    def energy_per_correct(self) -> pd.DataFrame:
-        """Joules per right answer where they can be derived, or why not (``METRIC_COLUMNS``)."""
-        from slmbench.analysis.energy_per_correct import energy_per_correct
-
-        rows = energy_per_correct(self.metric_rows, self.judged_runs)
-        return run_frame(METRIC_COLUMNS, rows, lambda row: row.run, ROW_VALUES)
-
-    def sustained(self) -> pd.DataFrame:
-        """Burst and sustained rates, and when the rate changed, one row a process and point."""
-        from slmbench.analysis.energy_frames import sustained_frame
-        from slmbench.analysis.sustained import sustained
-
-        return sustained_frame(sustained(self.stored))
-
     def gates(self) -> pd.DataFrame:
         """What the gates found, one row a number (``analysis.gates.COLUMNS``)."""
         from slmbench.analysis.gates import gate_frame

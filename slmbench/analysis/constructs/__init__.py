@@ -32,6 +32,8 @@ CONSTRUCTS: Registry[Derive] = Registry(
         "name_swap": "slmbench.analysis.constructs.preferences:name_swap",
         "open_ended": "slmbench.analysis.constructs.open_ended:derive",
         "pii_leak": "slmbench.analysis.constructs.personal:derive",
+        "position": "slmbench.analysis.constructs.position:derive",
+        "retrieval": "slmbench.analysis.constructs.retrieval:derive",
         "self_consistency": "slmbench.analysis.constructs.self_consistency:derive",
         "short_answer": "slmbench.analysis.constructs.short_answer:derive",
         "stereoset": "slmbench.analysis.constructs.stereoset:derive",

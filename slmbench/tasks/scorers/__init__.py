@@ -34,6 +34,8 @@ SCORERS: Registry[Scorer] = Registry(
         "open_ended": "slmbench.tasks.scorers.open_ended:score",
         "perplexity": "slmbench.tasks.scorers.perplexity:score",
         "pii_leak": "slmbench.tasks.scorers.pii_leak:score",
+        "position": "slmbench.tasks.scorers.position:score",
+        "retrieval": "slmbench.tasks.scorers.retrieval:score",
         "self_consistency": "slmbench.tasks.scorers.self_consistency:score",
         "short_answer": "slmbench.tasks.scorers.short_answer:score",
         "stereoset": "slmbench.tasks.scorers.stereoset:score",
