@@ -14,12 +14,13 @@ import torch
 from derivation import ref_of
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from slmbench.backends.protocol import LoadJob
 from slmbench.content import content_of
 from slmbench.errors import ArtefactError
 from slmbench.lifecycle import materialise, random_init
 from slmbench.lifecycle.made import RandomInitFacts
 from slmbench.lifecycle.workbench import Workbench
-from slmbench.spec import Variant
+from slmbench.spec import Target, Variant
 from slmbench.spec.recipe import RandomInit
 from tiny_llama import save_tiny_llama
 
@@ -90,3 +91,24 @@ def test_it_is_made_by_the_maker_without_a_parent(tmp_path: Path) -> None:
     assert artefact.made is not None
     assert (artefact.made.parent, artefact.made.parent_sha256) == (None, None)
     assert (artefact.path / "config.json").is_file()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_backend_decodes_it_as_the_whole_sequence_does(kind: str, tmp_path: Path) -> None:
+    """Greedy tokens step by step are those of evaluating everything again each time."""
+    from slmbench.backends.transformers import TransformersBackend
+
+    path, _ = made(recipe(kind), tmp_path / "m")
+    backend = TransformersBackend()
+    job = LoadJob(path, "0" * 64, Target(name="t", backend="transformers", threads=1, context=128))
+    info = backend.load(job)
+    prompt = [5, 9, 77, 30, 200, 41]
+    (output,) = backend.generate_ids([prompt], 5)
+    model, ids = AutoModelForCausalLM.from_pretrained(path), list(prompt)
+    with torch.inference_mode():
+        for _ in range(5):
+            logits = model(input_ids=torch.tensor([ids]), use_cache=False).logits
+            ids.append(int(logits[0, -1].argmax()))
+    assert list(output.token_ids) == ids[len(prompt) :]
+    assert (info.kv_bytes_per_token is None) == (kind != "llama")
+    backend.close()
