@@ -84,7 +84,7 @@ class Child:
                 stderr=self._log,
                 pass_fds=(write,),
                 start_new_session=True,
-                env={**os.environ, "PYTHONUNBUFFERED": "1", **(env or {})},
+                env={**os.environ, "PYTHONUNBUFFERED": "1", "SLMBENCH_CHILD": "1", **(env or {})},
             )
         except OSError:
             os.close(read)

@@ -65,7 +65,7 @@ class InterferenceMeter:
     method: ClassVar[Method] = "counter"
     resolution: ClassVar[str] = (
         "load: 1-minute mean; steal and other work: 10 ms ticks; start and stop about 0.1 ms per "
-        "thread and 0.03 ms per process of the machine"
+        "thread and 0.02 ms per process of the machine"
     )
     metrics: ClassVar[tuple[str, ...]] = ()
 

@@ -48,7 +48,6 @@ from slmbench.runner.protocol import (
 )
 from slmbench.runner.timing import load_measurement
 from slmbench.runner.workloads import Bench, meters_for, run_workload, steps_of
-from slmbench.runner.workloads.energy import before_load
 from slmbench.runner.workloads.memory import RUNTIME_FIRST, runtime_phase
 from slmbench.spec import Target, TaskSpec, WorkloadSpec
 from slmbench.tasks.workloads import SERVED
@@ -126,6 +125,8 @@ def _load(job: WorkerJob, target: Target) -> LoadedModel:
     watch = Watch.of(meters_for(use, target.device), target.device)
     phases = [runtime_phase(watch)] if use in RUNTIME_FIRST else []
     if isinstance(work, WorkloadSpec) and work.workload == "energy":
+        from slmbench.runner.workloads.energy import before_load  # milliseconds of every start
+
         phases += before_load(work, target.device)
     request = LoadJob(Path(job.artefact), job.artefact_sha256, target, seed=work.seed)
     with watch.phase("load") as phase:

@@ -107,3 +107,20 @@ def test_waiting_costs_no_processor_time() -> None:
     used, waited = time.process_time() - before, time.monotonic() - begin
     assert waited >= 3.0
     assert used / waited < 0.05  # starting the child is the greater part of it
+
+
+def test_children_read_no_docstrings_of_fields() -> None:
+    """The variable that ``Child`` sets is the one that spec/base.py looks at."""
+    text = "from slmbench.spec.base import CHILD, Frozen; import os; print(CHILD in os.environ, "
+    text += "Frozen.model_config['use_attribute_docstrings'])"
+    for environ, expected in (({}, "False True"), ({"SLMBENCH_CHILD": "1"}, "True False")):
+        done = subprocess.run(
+            [sys.executable, "-c", text],
+            env={k: v for k, v in os.environ.items() if k != "SLMBENCH_CHILD"} | environ,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout.strip() == expected
+    lines, _ = run({"then": "environment"})
+    assert lines == ["SLMBENCH_CHILD=1"]
