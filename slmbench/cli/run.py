@@ -33,15 +33,20 @@ def execute(arguments: argparse.Namespace) -> int:
 def run_with_progress(request: Request, results: Path, policy: Policy, command: str) -> Summary:
     """Run a request under a progress bar; Ctrl-C and SIGTERM save what is done."""
     planned = plan_suites(request)
-    todo = [s.cell for s in cell_states(planned, results) if wanted(policy, s)]
+    todo = [s for s in cell_states(planned, results) if wanted(policy, s)]
     done = len(planned.plan.cells) - len(todo)
+    kept = 0 if policy.force else sum(s.kept for s in todo)
+    begun = f" ({kept} finished processes of theirs are kept)" if kept else ""
     print(
-        f"{len(planned.plan.cells)} cells: {done} done before, {len(todo)} to run, "
+        f"{len(planned.plan.cells)} cells: {done} done before, {len(todo)} to run{begun}, "
         f"{len(planned.plan.skips)} combinations left out",
         file=sys.stderr,
     )
-    guessed = estimates(results, todo)
-    seconds = {c.spec.digest: g.seconds for c, g in zip(todo, guessed, strict=True)}
+    guessed = estimates(results, [s.cell for s in todo])
+    seconds = {
+        s.cell.spec.digest: g.seconds * (1.0 if policy.force or not s.kept else s.left)
+        for s, g in zip(todo, guessed, strict=True)
+    }
     try:
         with _terminable(), Progress(seconds) as progress:
             return run_suites(request, results, policy=policy, listener=progress)
