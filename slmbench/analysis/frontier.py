@@ -34,14 +34,16 @@ class Edge:
     """There: peak of the group, else of the process [bytes]."""
     endings: str
     """Tries below this limit: ``5 ok, 2 oom``."""
+    refused: bool
+    """A try with ``at_context`` tokens or fewer failed here, and not for want of time."""
     reason: str
 
     @property
     def fits(self) -> bool | None:
         """Whether the model answers with ``at_context`` tokens; None: the search did not say."""
-        if self.max_context is not None:
-            return self.max_context >= self.at_context
-        return False if self.reason.startswith("nothing fits") else None
+        if self.max_context is not None and self.max_context >= self.at_context:
+            return True
+        return False if self.refused else None
 
     @property
     def whole_window(self) -> bool:
@@ -85,6 +87,11 @@ def _edge(run: StoredRun, limit: int, context: int) -> Edge:
         _reading(best, "major_faults"),
         _reading(best, "cgroup_peak") or _reading(best, "peak_rss"),
         ", ".join(f"{n} {status}" for status, n in order) or "implied by a smaller limit",
+        any(
+            probe.status not in (Status.OK, Status.TIMEOUT)
+            for _, probe in mine
+            if probe.batch == 1 and probe.context <= context
+        ),
         largest.reason if largest else "no search below this limit",
     )
 

@@ -83,7 +83,10 @@ class _Found:
     value: int
     tried: bool
     """The largest that fits was itself tried under this limit."""
+    note: str = ""
+    """What a reader of the value must know."""
     reason: str = ""
+    """Why there is no value."""
 
 
 @dataclass(slots=True)
@@ -170,10 +173,19 @@ class Frontier:
             return replace(what, reason=f"no answer within {self.spec.timeout_s:g} s for the cell")
         if value == 0:
             return replace(what, reason=f"nothing fits: {self._last_failure()}")
-        tried = {
-            (p.probe.context, p.probe.batch, p.probe.limit_bytes) for p in self.phases if p.probe
-        }
-        return replace(what, value=value, tried=key(value) in tried)
+        context, batch, limit = key(value)
+        probes = [phase.probe for phase in self.phases if phase.probe]
+        tried = (context, batch, limit) in {(p.context, p.batch, p.limit_bytes) for p in probes}
+        slow = [
+            p.context * p.batch
+            for p in probes
+            if (p.limit_bytes, p.status) == (limit, Status.TIMEOUT)
+            if p.context >= context and p.batch >= batch
+        ]
+        note = "" if tried else "it fits below a smaller limit, so it was not tried again"
+        if slow:
+            note = f"{min(slow)} tokens ran out of time, not of memory: more may fit"
+        return replace(what, value=value, tried=tried, note=note)
 
     def fits(self, context: int, batch: int, limit: int) -> bool:
         """Whether so much was answered below the limit, by a try or by what others showed."""
@@ -324,7 +336,7 @@ def _measurement(found: _Found, enforced: str) -> Measurement:
         method="counter" if found.tried else "derived",
         point=found.point,
         scope=scope,
-        reason="" if found.tried else "it fits below a smaller limit, so it was not tried again",
+        reason=found.note,
     )
 
 

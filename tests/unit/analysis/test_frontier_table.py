@@ -78,6 +78,18 @@ def test_yes_no_and_unknown(found: tuple[Edge, ...]) -> None:
     assert [edge.whole_window for edge in found] == [False, False, True, False]
 
 
+def test_time_that_ran_out_is_not_a_no(tmp_path: Path) -> None:
+    frontier = b.phase("frontier", measured("max_context", "100 MB", 128))
+    made = (
+        probe(100_000_000, 128, Status.OK),
+        probe(100_000_000, 256, Status.TIMEOUT),
+        frontier,
+    )
+    b.Shelf(tmp_path).load(spec(), *made)
+    first = edges(load_results(tmp_path).stored)[0]
+    assert (first.max_context, first.fits) == (128, None)
+
+
 def test_what_it_was_like_at_the_edge(found: tuple[Edge, ...]) -> None:
     at_400 = found[2]
     assert at_400.decode_rate == pytest.approx(1e4 / 2048)

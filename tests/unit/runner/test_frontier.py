@@ -51,6 +51,7 @@ class Machine:
     def __init__(self, broken: Status | None = None) -> None:
         self.tried: list[tuple[int, int, int]] = []
         self.broken = broken
+        self.slow_from: int | None = None
 
     def run(self, job: WorkerJob, listener: Listener) -> Iterator[Outcome]:
         (cell,) = job.cells
@@ -65,6 +66,8 @@ class Machine:
         status = Status.OOM if needed > limit else Status.OK
         if point.batch > 16:
             status = Status.UNSUPPORTED
+        if self.slow_from is not None and point.tokens * point.batch >= self.slow_from:
+            status = Status.TIMEOUT
         status = self.broken or status
         phases = (PhaseRecord(phase="probe", started_utc="", duration_ns=1, measurements=(
             Measurement(metric="decode_rate", samples=(5.0,), provenance=Provenance.MEASURED,
@@ -164,6 +167,14 @@ def test_a_first_try_with_another_fault_ends_the_cell(machine: Machine, status: 
     outcome = run_frontier(job(200 * MB, 300 * MB), Silent())
     assert (outcome.status, outcome.reason) == (status, "why")
     assert len(machine.tried) == 1
+
+
+def test_a_try_that_is_too_slow_bounds_the_search_and_is_told(machine: Machine) -> None:
+    machine.slow_from = 1500
+    outcome = run_frontier(job(600 * MB), Silent())
+    largest_one = found(outcome)[("max_context", "600 MB")]
+    assert largest_one.samples == (1408.0,)
+    assert largest_one.reason == "1536 tokens ran out of time, not of memory: more may fit"
 
 
 def test_time_that_is_up_is_no_verdict(machine: Machine) -> None:
