@@ -46,6 +46,9 @@ _UNKNOWN_PACE = _Pace(1.0, 0.2, 0.5, 450, 190, 100e6)
 _ALL_ITEMS = 2000
 """Stands for "every item" of a task whose size is not known before its data are read."""
 
+_TRY_TOKENS = 4000
+"""Tokens of a try of the OOM frontier, about: what fits is not known before."""
+
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
@@ -102,7 +105,15 @@ def _guess(spec: RunSpec) -> float:
     if not work.timed:  # a text is read, and its every token is compared
         read = sum(p.prompt_tokens + p.output_tokens for p in work.points) * work.repeats
         return pace.start_s + read / pace.prefill_rate
+    if work.memory_limits:
+        return _frontier(work, pace)
     return work.processes * _process(work, pace)
+
+
+def _frontier(work: WorkloadSpec, pace: _Pace) -> float:
+    """A search below each limit: eight tries of some thousand tokens, none past its bound [s]."""
+    once = pace.start_s + _TRY_TOKENS / pace.prefill_rate
+    return 8 * len(work.memory_limits) * min(once, work.budget_s or math.inf)
 
 
 def _process(work: WorkloadSpec, pace: _Pace) -> float:
