@@ -32,6 +32,8 @@ from slmbench.spec import Endpoint
 from slmbench.spec.base import Frozen
 
 _NS = 1_000_000_000
+_TOKENS = 16
+"""Answered where nobody says how many."""
 Fault = Literal["", "http", "refuse", "stream_error", "disconnect", "malformed", "hang", "empty"]
 
 
@@ -89,6 +91,22 @@ class MockLog:
     fault: Fault = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What the mock reads of a request."""
+
+    words: int
+    tokens: int
+    stream: bool
+
+    @classmethod
+    def read(cls, body: dict[str, Any]) -> _Asked:
+        turns = body.get("messages") or [{"content": body.get("prompt", "")}]
+        tokens = body.get("max_tokens") or body.get("max_completion_tokens") or _TOKENS
+        words = sum(len(str(turn["content"]).split()) for turn in turns)
+        return cls(words, int(tokens), bool(body.get("stream")))
+
+
 class _GoneError(Exception):
     """Close the connection now."""
 
@@ -117,11 +135,12 @@ class _Mock:
         arrived = perf_counter_ns()
         method, path, _ = first.split(" ", 2)
         if method == "GET":
-            answer = [asdict(log) for log in self.logs] if path == "/log" else {"status": "ok"}
-            await _whole(writer, 200, answer)
+            logs = [asdict(log) for log in self.logs]
+            models = {"object": "list", "data": [{"id": "mock", "object": "model"}]}
+            await _whole(writer, 200, logs if path == "/log" else models)
             return
-        asked = json.loads(body)
-        if not asked.get("stream"):
+        asked = _Asked.read(json.loads(body))
+        if not asked.stream:
             await _whole(writer, 200, self._complete(asked))
             return
         log = MockLog(headers.get("x-request-id", ""), arrived)
@@ -134,22 +153,25 @@ class _Mock:
             async with self._slots:
                 await self._stream(asked, path, log, writer)
 
-    def _complete(self, asked: dict[str, Any]) -> dict[str, Any]:
-        tokens = int(asked["max_tokens"])
+    def _complete(self, asked: _Asked) -> dict[str, Any]:
+        tokens = asked.tokens
         text = self.plan.word * tokens
         choice = {"index": 0, "text": text, "message": {"content": text}, "finish_reason": "length"}
         return {"choices": [choice], "usage": self._usage(asked, tokens)}
 
-    def _usage(self, asked: dict[str, Any], tokens: int) -> dict[str, Any]:
+    def _usage(self, asked: _Asked, tokens: int) -> dict[str, Any]:
         """A token a word, and one for the beginning."""
-        turns = asked.get("messages") or [{"content": asked.get("prompt", "")}]
-        prompt = 1 + sum(len(turn["content"].split()) for turn in turns)
         cached = self.plan.cached_tokens
         details = {} if cached is None else {"prompt_tokens_details": {"cached_tokens": cached}}
-        return {"prompt_tokens": prompt, "completion_tokens": tokens, **details}
+        return {
+            "prompt_tokens": 1 + asked.words,
+            "completion_tokens": tokens,
+            "total_tokens": 1 + asked.words + tokens,
+            **details,
+        }
 
     async def _stream(
-        self, asked: dict[str, Any], path: str, log: MockLog, writer: asyncio.StreamWriter
+        self, asked: _Asked, path: str, log: MockLog, writer: asyncio.StreamWriter
     ) -> None:
         plan = self.plan
         log.started_ns = perf_counter_ns()
@@ -163,7 +185,7 @@ class _Mock:
         if plan.role_chunk:
             await events.send(events.chunk("", role=True))
         written = 0
-        tokens = 0 if log.fault == "empty" else int(asked["max_tokens"])
+        tokens = 0 if log.fault == "empty" else asked.tokens
         for size, due_ns in self._dues(tokens, log.started_ns):
             if len(log.chunk_ns) == 2:
                 await _go_wrong(log.fault, events)
