@@ -246,7 +246,7 @@ class AdaptiveStop(Frozen):
 class MachinePeaks(Grown):
     """What the machine can do, measured with the threads of a target on the same cores."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"device", "cpus", "load1"})
+    later: ClassVar[frozenset[str]] = frozenset({"device", "cpus", "disturbed"})
 
     threads: int
     read_bandwidth: float
@@ -262,8 +262,9 @@ class MachinePeaks(Grown):
     """``cpu``, or the device that was measured instead: ``cuda:0``."""
     cpus: tuple[int, ...] = ()
     """Logical processors that the threads were bound to."""
-    load1: float | None = None
-    """Load average of the machine before: other work makes peaks too small."""
+    disturbed: float | None = None
+    """Share of the cores' time that other work took meanwhile, which makes peaks too small; null:
+    hardly any."""
 
 
 class ObserverCost(Frozen):

@@ -9,7 +9,8 @@ to the processors that a timed worker with as many threads gets, in a few second
 * **matrix products**: the largest rate over a sweep of shapes, by type of the factors.
 
 The best of many runs counts. Other work on the machine makes peaks too small, hence shares of
-them too large: measure again on an idle machine (``slmbench doctor --peaks``).
+them too large: peaks that were measured beside some are measured again the next time that they are
+asked for, and the larger rates are kept. ``slmbench doctor --peaks`` begins anew.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from pydantic import ValidationError
 from slmbench.backends.peaks_child import PeakPart, PeakRequest
 from slmbench.cores import last_level_cache, timed_cpus
 from slmbench.locations import cache_dir
+from slmbench.other_load import look, other_share
 from slmbench.process import Child, Ending
 from slmbench.records import MachinePeaks
 
@@ -48,12 +50,29 @@ def machine_peaks(
     interpreter, whose libraries are used. Takes up to 10 s the first time. None, with the
     reason in the log, where nothing can be measured; never raises for it.
     """
-    if not again and (kept := kept_peaks(threads, device)) is not None:
+    kept = None if again else kept_peaks(threads, device)
+    if kept is not None and kept.disturbed is None:
         return kept
     peaks = _measure(threads, device, python)
-    if peaks is not None:
-        _keep(peaks, _file(threads, device))
-    return peaks
+    if peaks is None:
+        return kept
+    best = peaks if kept is None else larger(peaks, kept)
+    _keep(best, _file(threads, device))
+    return best
+
+
+def larger(new: MachinePeaks, old: MachinePeaks) -> MachinePeaks:
+    """The new peaks with those rates of the old ones that were larger: other work only slows."""
+    names = sorted({*new.gemm_flops, *old.gemm_flops})
+    return new.model_copy(
+        update={
+            "read_bandwidth": max(new.read_bandwidth, old.read_bandwidth),
+            "gemm_flops": {
+                name: max(new.gemm_flops.get(name, 0.0), old.gemm_flops.get(name, 0.0))
+                for name in names
+            },
+        }
+    )
 
 
 def kept_peaks(threads: int, device: str = "cpu") -> MachinePeaks | None:
@@ -88,7 +107,7 @@ def _measure(threads: int, device: str, python: str | None) -> MachinePeaks | No
         threads=threads, cpus=cpus, device=device, llc_bytes=last_level_cache(cpus)
     )
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    before = look(Path("/"), cpus)
     limit = time.monotonic() + TIMEOUT_S
     try:
         child = Child(_MODULE, python=python, env=dict.fromkeys(names, str(threads)))
@@ -99,11 +118,12 @@ def _measure(threads: int, device: str, python: str | None) -> MachinePeaks | No
         child.send(request.model_dump_json())
         parts = [PeakPart.model_validate_json(line) for line in child.lines(lambda: limit)]
         ending = child.finish()
-    return _put_together(request, parts, ending, load)
+    disturbed = other_share(before, look(Path("/"), cpus))
+    return _put_together(request, parts, ending, disturbed)
 
 
 def _put_together(
-    request: PeakRequest, parts: list[PeakPart], ending: Ending, load: float | None
+    request: PeakRequest, parts: list[PeakPart], ending: Ending, disturbed: float | None
 ) -> MachinePeaks | None:
     known = {part.name: part.value for part in parts if part.value is not None}
     notes = [f"{'no ' if part.value is None else ''}{part.name}: {part.how}" for part in parts]
@@ -123,7 +143,7 @@ def _put_together(
         method="; ".join(notes),
         device=request.device,
         cpus=request.cpus,
-        load1=load,
+        disturbed=disturbed,
     )
 
 

@@ -51,12 +51,17 @@ class Check:
 def execute(arguments: argparse.Namespace) -> int:
     """Print every check; exit 5 when an installed engine or something basic fails.
 
-    With ``--gates`` the gates instead, exit 4 when one fails; with ``--noise`` the noise floor.
+    With ``--gates`` the gates instead, exit 4 when one fails; with ``--noise`` the noise floor,
+    with ``--peaks`` what the machine can do at best.
     """
     if arguments.noise:
         from slmbench.cli import noise
 
         return noise.execute(arguments)
+    if arguments.peaks:
+        from slmbench.cli import peaks
+
+        return peaks.execute(arguments)
     if arguments.gates:
         from slmbench.cli import gates
 
@@ -89,6 +94,7 @@ def _machine() -> Iterator[Check]:
         "cpu", "ok", f"{here.cpu.model}, {here.cpu.usable_cores} usable cores; {flags or 'no SIMD'}"
     )
     yield Check("memory", "ok", f"{here.memory_bytes / 1e9:.1f} GB, machine {here.machine}")
+    yield _peaks()
     folder = cache_dir()
     folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(folder).free
@@ -99,6 +105,16 @@ def _machine() -> Iterator[Check]:
         f"{folder}, {free / 1e9:.1f} GB free",
         "" if enough else "free at least 3 GB, or set SLMBENCH_CACHE to another disk",
     )
+
+
+def _peaks() -> Check:
+    """Read bandwidth and matrix products, if they were measured on this machine."""
+    from slmbench.cli.peaks import kept_line
+
+    again = "slmbench doctor --peaks measures again, on an idle machine"
+    if (kept := kept_line()) is None:
+        return Check("peaks", "missing", "not measured yet: the first timing does it", again)
+    return Check("peaks", "ok", kept, again)
 
 
 def _packages() -> Iterator[Check]:

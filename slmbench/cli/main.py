@@ -183,6 +183,10 @@ def _add_looking(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--noise", action="store_true",
         help="measure instead what this machine shows between a variant and itself (A/A)",
     )  # fmt: skip
+    instead.add_argument(
+        "--peaks", action="store_true",
+        help="measure instead what this machine can do: read bandwidth and matrix products",
+    )  # fmt: skip
     doctor.add_argument("--minutes", type=float, default=5.0, help="with --noise: about how long")
     doctor.add_argument("--target", default=None, help="with --noise: target (default: the first)")
     doctor.add_argument(

@@ -10,9 +10,9 @@ from typing import ClassVar, Self
 
 from slmbench.meters.absence import no_window
 from slmbench.meters.cgroup import Throttling, throttling, usable_cores
-from slmbench.meters.other_load import Ticks, look, other_share
 from slmbench.meters.procfs import field, read_text
 from slmbench.meters.protocol import Availability, Reading
+from slmbench.other_load import Ticks, look, other_share
 from slmbench.records import Method, Observation, ObservationKind
 
 LOAD_SLACK = 0.5

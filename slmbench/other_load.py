@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slmbench.cores import usable_cpus
-from slmbench.meters.procfs import read_text
 
 OTHER_SHARE = 0.03
 """Share of the cores' time. The supervisor sleeps and takes 0.1 %, a machine's own services about
@@ -41,7 +40,7 @@ def look(root: Path, cpus: Collection[int] | None = None) -> Ticks | None:
     """Read every counter; None where /proc does not tell. About 20 us a process of the machine."""
     own = _own_ticks(root)
     cores = frozenset(usable_cpus() if cpus is None else cpus)
-    lines = [line.split() for line in (read_text(root / "proc/stat") or "").splitlines()]
+    lines = [line.split() for line in _text(root / "proc/stat").splitlines()]
     counts = [
         [int(word) for word in words[1:9]]
         for words in lines
@@ -108,3 +107,10 @@ def _times(file: str) -> tuple[int, int, int] | None:
     if len(words) < 15:
         return None
     return int(head.split(None, 1)[0]), int(words[1]), sum(map(int, words[11:15]))
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text("ascii")
+    except OSError:
+        return ""

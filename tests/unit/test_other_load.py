@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from slmbench.meters.interference import InterferenceMeter
-from slmbench.meters.other_load import look, other_share
+from slmbench.other_load import look, other_share
 from slmbench.records import Observation
 
 ME = 100
 CHILD = """
 import os, subprocess, sys, time
 from pathlib import Path
-from slmbench.meters.other_load import look
+from slmbench.other_load import look
 
 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 child = subprocess.Popen([sys.executable, "-c", "while True: pass"])
