@@ -93,6 +93,8 @@ def _likeness(spec: RunSpec) -> tuple[str, str, str]:
 
 
 def _seconds(run: StoredRun) -> float:
+    if run.record.observer is not None:  # starts of all its processes included
+        return run.record.observer.wall_s
     return sum(p.duration_ns for p in run.record.phases) * 1e-9
 
 

@@ -186,12 +186,14 @@ def _with_start(
 ) -> tuple[PhaseRecord, ...]:
     """How long the process took until its model could answer, beside the load time (timed only).
 
-    By the supervisor's clock, from before the process was started.
+    By the supervisor's clock, from before the process was started; phases that a workload puts
+    before loading (idle, runtime) are taken off.
     """
     seconds = time.monotonic() - attempt.begun
     if not (isinstance(cell.spec.work, WorkloadSpec) and cell.spec.work.timed and load):
         return load
     *before, last = load
+    seconds -= sum(phase.duration_ns for phase in before) * 1e-9
     start = load_measurement(seconds, cell.page_cache, cold=cell.cold, started=True)
     measurements = (*last.measurements, start)
     return (*before, last.model_copy(update={"measurements": measurements}))

@@ -163,7 +163,7 @@ class RunSpec(Frozen):
     target: Target
     work: Annotated[TaskSpec | WorkloadSpec, Field(discriminator="kind")]
     timeout_s: float
-    """Hard limit for this cell [s], model load included."""
+    """Hard limit for the cell, or for each process of a timed one [s], model load included."""
 
     @cached_property
     def digest(self) -> str:

@@ -58,7 +58,7 @@ class SizeKnobs(Frozen):
     memory_limits_mb: tuple[Count, ...] | None = None
     """OOM frontier: memory limits to search under [10^6 bytes]."""
     timeout_s: float | None = Field(default=None, gt=0)
-    """Hard limit per cell [s]."""
+    """Hard limit per cell, or per process of a timed one [s]."""
 
 
 class Until(Frozen):

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from round_players import timed_cell
 from samples import cell, finished_run, record, variant
 from slmbench.estimates import estimates
 from slmbench.plan import Cell
-from slmbench.records import PhaseRecord
+from slmbench.records import ObserverCost, PhaseRecord
 from slmbench.runner.environment import fingerprint
 from slmbench.spec import RunSpec, Variant
 from slmbench.store import seal
@@ -45,3 +48,22 @@ def test_a_guess_grows_with_the_items(tmp_path: Path) -> None:
     many = few.model_copy(update={"work": few.work.model_copy(update={"items": 200})})
     small, large = estimates(tmp_path, [planned(few), planned(many)])
     assert large.seconds > 10 * small.seconds
+
+
+def test_a_timed_cell_counts_its_processes_and_is_bounded_by_its_budget(tmp_path: Path) -> None:
+    def guess(**changes: object) -> float:
+        (found,) = estimates(tmp_path, [planned(timed_cell("a", **changes))])
+        return found.seconds
+
+    assert guess(processes=4) == pytest.approx(4 * guess())
+    assert guess(repeats=1000) > 100 * guess(repeats=10, budget_s=0.5)
+    assert guess(repeats=1000, budget_s=5.0) == pytest.approx(guess(repeats=9000, budget_s=5.0))
+
+
+def test_what_processes_took_with_their_starts_is_the_next_estimate(tmp_path: Path) -> None:
+    spec = timed_cell("a", processes=2)
+    cost = ObserverCost(supervisor_cpu_s=0.1, supervisor_rss_bytes=1, wall_s=42.0, meters_s=0.1)
+    here = record(spec, machine=fingerprint(()).machine).model_copy(update={"observer": cost})
+    seal(tmp_path, finished_run(spec, here))
+    (found,) = estimates(tmp_path, [planned(spec)])
+    assert (found.basis, found.seconds) == ("same cell", 42.0)
