@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from slmbench.records import Measurement, PhaseRecord, Provenance
+from slmbench.records import Measurement, ModelInfo, PhaseRecord, Provenance
 from slmbench.runner.phases import Watch
 from slmbench.runner.workloads.bench import Bench, meters_for, samples
 from slmbench.spec import WorkloadSpec
@@ -35,13 +35,15 @@ def run(bench: Bench, load: Sequence[PhaseRecord]) -> Iterator[PhaseRecord]:
             bench.step()
             seen.append(phase.finished())
             yield seen[-1]
-    yield total_phase(seen)
+    yield total_phase(seen, bench.model)
 
 
-def total_phase(seen: Sequence[PhaseRecord]) -> PhaseRecord:
-    """The peak over all phases, and what of it is the model's own."""
+def total_phase(seen: Sequence[PhaseRecord], model: ModelInfo | None = None) -> PhaseRecord:
+    """The peak over all phases, what of it is the model's own, and its size on disk."""
     with Watch(()).phase("total") as total:
         total.add(*_host(seen), *device_memory(seen))
+        if model is not None:
+            total.add(_on_disk(model))
     return total.finished()
 
 
@@ -98,6 +100,16 @@ def _host(seen: Sequence[PhaseRecord]) -> Iterator[Measurement]:
             method="derived",
             scope="peak_memory - runtime_overhead",
         )
+
+
+def _on_disk(model: ModelInfo) -> Measurement:
+    return Measurement(
+        metric="artefact_size",
+        samples=(float(model.artefact_bytes),),
+        provenance=Provenance.MEASURED,
+        method="counter",
+        scope="file or folder: weights and everything needed to load",
+    )
 
 
 def device_memory(seen: Sequence[PhaseRecord]) -> Iterator[Measurement]:

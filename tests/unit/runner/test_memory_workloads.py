@@ -89,6 +89,12 @@ def test_the_models_memory_is_the_peak_without_the_runtime() -> None:
     assert found["gpu_memory_delta"].samples == (35.0,)
 
 
+def test_the_size_on_disk_stands_beside() -> None:
+    phases, _ = run(cell("memory", "pp8+tg2"))
+    (size,) = (m for m in phases[-1].measurements if m.metric == "artefact_size")
+    assert size.samples[0] > 0
+
+
 def test_without_a_counter_the_peak_is_unavailable() -> None:
     (only,) = total_phase([phase("load")]).measurements
     assert (only.metric, only.provenance) == ("peak_memory", Provenance.UNAVAILABLE)
