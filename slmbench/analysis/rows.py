@@ -55,6 +55,8 @@ _COSTS = frozenset(
 )
 BY_WINDOW = frozenset({"kld", "top1_agreement", "logprob_true_delta", "prob_true_delta"})
 """Metrics with a sample per token: the tokens of a phase (a window of text) are one cluster."""
+_YES_OR_NO = frozenset({"top1_agreement", "slo_attainment"})
+"""Measured metrics whose samples are 0 or 1: their mean gets a Wilson interval."""
 _NOT_THE_LOAD = frozenset({"warm_up", "idle_unloaded", "idle_before", "idle_after"})
 """Phases whose readings never stand for a workload."""
 _SCHEDULE = frozenset({"arrival_time"})
@@ -374,7 +376,7 @@ def aggregate(
     """
     how = declared.aggregate if declared else "median"
     if how == "mean":
-        bounded = declared is not None and declared.name == "top1_agreement"
+        bounded = declared is not None and declared.name in _YES_OR_NO
         return mean_estimate(samples, clusters, bounded=bounded)
     if how == "max":
         return Estimate(max(samples), len(samples), method="maximum: no interval")

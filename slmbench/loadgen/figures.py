@@ -206,7 +206,8 @@ def _rates(
         ]
     if slo is None:
         return [*found, _absent("slo_attainment", "the suite states no slo")]
-    return [*found, _measured("slo_attainment", [attainment(logs, slo)], scope="all requests")]
+    met = [float(good(log, slo)) for log in logs]
+    return [*found, _measured("slo_attainment", met, scope="all requests")]
 
 
 def _goodput(whole: Sequence[RequestLog], window: Window, slo: Slo | None) -> Measurement:

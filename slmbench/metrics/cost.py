@@ -20,7 +20,8 @@ COST: tuple[Metric, ...] = (
         "lower",
         "median",
         "Time to first token",
-        "from handing over the request until the first token's id is known",
+        "from handing over the request until the first token's id is known; of a server, from "
+        "when the request was due until its first text arrived",
     ),
     Metric(
         "tpot",
@@ -32,7 +33,12 @@ COST: tuple[Metric, ...] = (
     ),
     Metric("itl", "s", "lower", "median", "Inter-token latency", "gap between successive tokens"),
     Metric(
-        "e2e", "s", "lower", "median", "End-to-end latency", "from handing over to the last token"
+        "e2e",
+        "s",
+        "lower",
+        "median",
+        "End-to-end latency",
+        "from handing over to the last token; of a server, from when the request was due",
     ),
     Metric(
         "prefill_rate",

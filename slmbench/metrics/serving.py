@@ -43,9 +43,10 @@ SERVING: tuple[Metric, ...] = (
         "slo_attainment",
         "fraction",
         "higher",
-        "median",
+        "mean",
         "SLO attainment",
-        "requests that were answered and met every SLO / all requests, failed ones included",
+        "requests that were answered and met every SLO / all requests, failed ones included; a "
+        "sample is 1 or 0 for each request",
     ),
     Metric(
         "saturation_rate",
