@@ -18,6 +18,11 @@ OTHER_SHARE = 0.03
 """Share of the cores' time. The supervisor sleeps and takes 0.1 %, a machine's own services about
 as much; where threads meet at barriers, a core that is lost for 3 % of the time costs as much of
 the whole, which is more than the differences that we report. A rival loop takes half a core."""
+ELSEWHERE_CORES = 0.5
+"""Busy cores beside ours, where it is also more than :data:`ELSEWHERE_SHARE` of the machine: a
+rival there takes memory bandwidth, cache and clock. Half of one is more than services take."""
+ELSEWHERE_SHARE = 0.05
+"""Of the machine's cores: a large shared host is never all quiet."""
 OTHER_TICKS = 5
 """Fewer are within the steps of the counters: one at either end of the window, per core."""
 
@@ -34,24 +39,39 @@ class Ticks:
     """All their ticks."""
     own: int
     """Ticks of this process and its descendants, on any core."""
+    machine_busy: int
+    """Ticks of work on all cores of the machine."""
+    machine_total: int
+    machine_cores: int
 
 
 def look(root: Path, cpus: Collection[int] | None = None) -> Ticks | None:
     """Read every counter; None where /proc does not tell. About 20 us a process of the machine."""
     own = _own_ticks(root)
     cores = frozenset(usable_cpus() if cpus is None else cpus)
-    lines = [line.split() for line in _text(root / "proc/stat").splitlines()]
-    counts = [
-        [int(word) for word in words[1:9]]
-        for words in lines
-        if words and words[0][:3] == "cpu" and words[0][3:].isdigit() and int(words[0][3:]) in cores
-    ]
-    if own is None or len(counts) < len(cores) or any(len(count) < 8 for count in counts):
+    counts = _counts(_text(root / "proc/stat"))
+    if own is None or not cores <= set(counts):
         return None
-    busy = sum(
-        user + nice + system + irq + soft for user, nice, system, _, _, irq, soft, _ in counts
+    return Ticks(
+        cores,
+        sum(counts[cpu][0] for cpu in cores),
+        sum(counts[cpu][1] for cpu in cores),
+        own,
+        sum(busy for busy, _ in counts.values()),
+        sum(total for _, total in counts.values()),
+        len(counts),
     )
-    return Ticks(cores, busy, sum(map(sum, counts)), own)
+
+
+def _counts(text: str) -> dict[int, tuple[int, int]]:
+    """Busy ticks and all ticks of each core."""
+    found: dict[int, tuple[int, int]] = {}
+    for words in map(str.split, text.splitlines()):
+        if words and words[0][:3] == "cpu" and words[0][3:].isdigit() and len(words) >= 9:
+            ticks = [int(word) for word in words[1:9]]
+            user, nice, system, _, _, irq, soft, _ = ticks
+            found[int(words[0][3:])] = user + nice + system + irq + soft, sum(ticks)
+    return found
 
 
 def other_share(before: Ticks | None, after: Ticks | None) -> float | None:
@@ -66,6 +86,18 @@ def other_share(before: Ticks | None, after: Ticks | None) -> float | None:
     if others < OTHER_TICKS or total <= 0 or others / total <= OTHER_SHARE:
         return None
     return others / total
+
+
+def cores_elsewhere(before: Ticks | None, after: Ticks | None) -> float | None:
+    """How many cores others kept busy on the whole machine, or None where few or not known."""
+    if before is None or after is None or before.machine_cores != after.machine_cores:
+        return None
+    total = after.machine_total - before.machine_total
+    others = (after.machine_busy - before.machine_busy) - (after.own - before.own)
+    if others < OTHER_TICKS or total <= 0:
+        return None
+    busy = others / total * after.machine_cores
+    return busy if busy > max(ELSEWHERE_CORES, ELSEWHERE_SHARE * after.machine_cores) else None
 
 
 def _own_ticks(root: Path) -> int | None:

@@ -12,7 +12,7 @@ from slmbench.meters.absence import no_window
 from slmbench.meters.cgroup import Throttling, throttling, usable_cores
 from slmbench.meters.procfs import field, read_text
 from slmbench.meters.protocol import Availability, Reading
-from slmbench.other_load import Ticks, look, other_share
+from slmbench.other_load import Ticks, cores_elsewhere, look, other_share
 from slmbench.records import Method, Observation, ObservationKind
 
 LOAD_SLACK = 0.5
@@ -157,20 +157,34 @@ _NEW = _Thread(0, 0, 0)
 
 
 def _others(before: _Snapshot, after: _Snapshot) -> Observation | None:
+    """Work on our cores, else on those beside them."""
     share = other_share(before.ticks, after.ticks)
-    if share is None or after.ticks is None:
+    if share is not None and after.ticks is not None:
+        cores = len(after.ticks.cpus)
+        which = "our core" if cores == 1 else f"our {cores} cores"
+        return _seen(
+            "other_load",
+            share,
+            "fraction",
+            f"others used {share:.0%} of the time of {which} during the phase: times are too long "
+            "and scatter",
+        )
+    busy = cores_elsewhere(before.ticks, after.ticks)
+    if busy is None:
         return None
-    cores = len(after.ticks.cpus)
     return _seen(
         "other_load",
-        share,
-        "fraction",
-        f"others used {share:.0%} of the time of our {cores} {'core' if cores == 1 else 'cores'} "
-        "during the phase: times are too long and scatter",
+        busy,
+        "cores",
+        f"others kept {busy:.1f} cores of the machine busy during the phase: memory bandwidth, "
+        "cache and clock were shared",
     )
 
 
 def _load(before: _Snapshot, after: _Snapshot, seconds: float, cores: int) -> Observation | None:
+    """A mean over minutes, which still holds what ended before: only where nothing better is."""
+    if before.ticks is not None and after.ticks is not None:
+        return None
     loads = [load for load in (before.load1, after.load1) if load is not None]
     needed = seconds * BUSY_SHARE * 1e9
     own = sum(

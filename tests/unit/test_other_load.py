@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from slmbench.meters.interference import InterferenceMeter
-from slmbench.other_load import look, other_share
+from slmbench.other_load import cores_elsewhere, look, other_share
 from slmbench.records import Observation
 
 ME = 100
@@ -100,6 +100,21 @@ def test_other_cores_are_not_ours(proc: Proc) -> None:
     assert _share(proc, before) is None
 
 
+@pytest.mark.parametrize(("busy", "expected"), [(500, None), (520, 0.52), (2000, 2.0)])
+def test_cores_beside_ours(proc: Proc, busy: int, expected: float | None) -> None:
+    before = look(proc.write(), (0, 1))
+    for cpu in (0, 1):
+        proc.core(cpu, user=100, idle=900)
+    first = min(busy, 1000)
+    proc.core(2, user=first, idle=1000 - first)
+    proc.core(3, user=busy - first, idle=1000 - (busy - first))
+    proc.process(ME, parent=1, times=(200, 0, 0, 0))
+    after = look(proc.write(), (0, 1))
+    found = cores_elsewhere(before, after)
+    assert found == (None if expected is None else pytest.approx(expected))
+    assert other_share(before, after) is None
+
+
 def test_children_alive_or_waited_for_are_ours(proc: Proc) -> None:
     proc.process(200, parent=ME)
     proc.process(300, parent=200, times=(50, 0, 0, 0))
@@ -147,6 +162,26 @@ def test_the_meter_tells(proc: Proc, monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(seen, Observation)
     assert (seen.value, seen.unit) == (0.5, "fraction")
     assert "50% of the time of our 2 cores" in seen.message
+
+
+def test_the_meter_tells_of_cores_beside_and_no_longer_of_the_past(
+    proc: Proc, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The load average of the last minutes says nothing where the phase itself is known."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+    (proc.write() / "proc/loadavg").write_text("9.0 9.0 9.0 1/9 9\n")
+    meter = InterferenceMeter(proc.root)
+    meter.start()
+    for cpu in range(4):
+        proc.core(cpu, idle=100)
+    proc.write()
+    assert meter.stop().observations == ()
+    meter.start()
+    for cpu in range(4):
+        proc.core(cpu, **({"user": 100} if cpu == 3 else {"idle": 100}))
+    proc.write()
+    (seen,) = meter.stop().observations
+    assert (seen.kind, seen.value, seen.unit) == ("other_load", 1.0, "cores")
 
 
 def test_own_time_on_the_real_kernel_holds_children() -> None:
