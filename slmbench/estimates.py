@@ -14,7 +14,7 @@ from slmbench.lifecycle import find
 from slmbench.plan import Cell
 from slmbench.records import Status
 from slmbench.runner.environment import fingerprint
-from slmbench.spec import RunSpec, TaskSpec, VariantRef, WorkloadSpec
+from slmbench.spec import Load, RunSpec, TaskSpec, VariantRef, WorkloadPoint, WorkloadSpec
 from slmbench.store import StoredRun, read_store
 
 Basis = Literal["same cell", "like cells", "guess"]
@@ -120,6 +120,8 @@ def _frontier(work: WorkloadSpec, pace: _Pace) -> float:
 
 def _process(work: WorkloadSpec, pace: _Pace) -> float:
     """One process of a timed workload [s]."""
+    if work.loads:
+        return pace.start_s + sum(_load_s(p, one, pace) for p in work.points for one in work.loads)
     if work.window_s:
         windows = len(work.points) * work.repeats * work.window_s
         return pace.start_s + (len(work.points) + 1) * work.idle_s + windows
@@ -130,6 +132,15 @@ def _process(work: WorkloadSpec, pace: _Pace) -> float:
         once = prefill + p.output_tokens / pace.decode_rate
         spent += once * work.warmup + min(once * work.repeats, most + once)
     return pace.start_s + spent
+
+
+def _load_s(point: WorkloadPoint, load: Load, pace: _Pace) -> float:
+    """One load on a server that answers one request at a time [s]; of a sweep, some six rates
+    about what it bears."""
+    once = point.prompt_tokens / pace.prefill_rate + point.output_tokens / pace.decode_rate
+    arriving = 0.0 if load.rate is None or load.scenario == "sweep" else 1 / load.rate
+    rates = 6 if load.scenario == "sweep" else 1
+    return load.warmup * once + rates * load.requests * max(once, arriving)
 
 
 def _memory(cell: Cell, ref: VariantRef) -> float | None:

@@ -8,11 +8,11 @@ import pytest
 
 from round_players import timed_cell
 from samples import cell, finished_run, record, variant
-from slmbench.estimates import estimates
+from slmbench.estimates import _UNKNOWN_PACE, _process, estimates
 from slmbench.plan import Cell
 from slmbench.records import ObserverCost, PhaseRecord
 from slmbench.runner.environment import fingerprint
-from slmbench.spec import RunSpec, Variant
+from slmbench.spec import Load, RunSpec, Variant, WorkloadPoint, WorkloadSpec
 from slmbench.store import seal
 
 
@@ -67,3 +67,23 @@ def test_what_processes_took_with_their_starts_is_the_next_estimate(tmp_path: Pa
     seal(tmp_path, finished_run(spec, here))
     (found,) = estimates(tmp_path, [planned(spec)])
     assert (found.basis, found.seconds) == ("same cell", 42.0)
+
+
+def test_a_load_takes_its_arrivals_or_its_answers_whichever_is_longer() -> None:
+    def seconds(load: Load) -> float:
+        work = WorkloadSpec(
+            workload="serving",
+            points=(WorkloadPoint(prompt_tokens=450, output_tokens=190),),  # 2 s at the guess
+            repeats=1,
+            warmup=0,
+            window_s=0,
+            idle_s=0,
+            seed=1,
+            loads=(load,),
+        )
+        return _process(work, _UNKNOWN_PACE) - _UNKNOWN_PACE.start_s
+
+    assert seconds(Load(scenario="poisson", rate=0.1, requests=10, warmup=0)) == 100
+    assert seconds(Load(scenario="poisson", rate=5, requests=10, warmup=0)) == 20
+    assert seconds(Load(scenario="offline", requests=10, warmup=3)) == 26
+    assert seconds(Load(scenario="sweep", rate=0.1, requests=10, warmup=0)) == 120
