@@ -116,7 +116,7 @@ def _progress(found: _Found) -> str:
 
 def _suite(effort: Effort, seed: int) -> Suite:
     knobs = SizeKnobs(
-        points=(effort.point,), repeats=effort.repeats, warmup=1, budget_s=30.0,
+        points=(effort.point,), repeats=effort.repeats, warmup=1, budget_s=12.0,
         processes=effort.block, timeout_s=600.0,
     )  # fmt: skip
     return Suite(

@@ -25,7 +25,7 @@ def execute(arguments: argparse.Namespace) -> int:
     if len(arguments.variant) > 1:
         raise UsageError("--noise takes one variant", hint="it is compared with itself")
     if arguments.minutes <= 0:
-        raise UsageError("--minutes must be positive", hint="5 minutes give about 15 rounds")
+        raise UsageError("--minutes must be positive", hint="six rounds are run in any case")
     subject = Subject(
         load_models(arguments.models),
         arguments.variant[0] if arguments.variant else None,
