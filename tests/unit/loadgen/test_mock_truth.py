@@ -90,12 +90,10 @@ def recovered(plan: MockPlan) -> dict[str, float]:
 @pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
 def test_known_times_are_recovered_within_one_percent(plan: MockPlan) -> None:
     """Best of three: a machine that is busy elsewhere wakes the generator late, never early."""
-    tries: list[dict[str, float]] = []
-    while len(tries) < 3:
-        tries.append(recovered(plan))
-        if all(ratio == pytest.approx(1, abs=ONE_PERCENT) for ratio in tries[-1].values()):
-            return
-    raise AssertionError(f"recovered / true: {tries}")
+    off: list[float] = []
+    while not off or (off[-1] > ONE_PERCENT and len(off) < 3):
+        off.append(max(abs(ratio - 1) for ratio in recovered(plan).values()))
+    assert min(off) <= ONE_PERCENT, f"worst deviation of each try: {off}"
 
 
 def test_a_stall_shows_in_the_open_loop_and_hides_in_a_closed_one() -> None:
