@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -114,13 +115,19 @@ def per_cell(folder: Path, cells: int) -> dict[str, float]:
     """What each further cell costs: a campaign of many against one of a single cell."""
     spec = suite("cell", 1, 1)
     campaign(folder / "warm", spec, models(1))
+    used = [cpu_seconds()]
     _, one = campaign(folder / "one", spec, models(1))
+    used.append(cpu_seconds())
     runs, many = campaign(folder / "many", spec, models(1 + cells))
+    used.append(cpu_seconds())
+    own, workers = ((c - 2 * b + a) / cells for a, b, c in zip(*used, strict=True))
     loads = [statistics.median(samples(run, "load_time")) for run in runs]
     cell = (many - one) / cells
     starts = [s for run in runs for s in samples(run, "start_time")]
     return {
         "cell_overhead_s": round(cell - statistics.median(loads), 4),
+        "cell_worker_cpu_s": round(workers, 4),
+        "cell_supervisor_cpu_s": round(own, 4),
         "cell_load_s": round(statistics.median(loads), 4),
         "cell_start_s": round(statistics.median(starts), 4) if starts else 0.0,
         "cell_meters_s": round(statistics.median(r.record.observer.meters_s for r in runs), 4),
@@ -128,6 +135,12 @@ def per_cell(folder: Path, cells: int) -> dict[str, float]:
         "worker_import_s": round(imported("slmbench.runner.worker"), 4),
         "interpreter_s": round(imported("sys"), 4),
     }
+
+
+def cpu_seconds() -> tuple[float, float]:
+    """Processor time of this process, and of its children that ended [s]; no load changes it."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time(), children.ru_utime + children.ru_stime
 
 
 def imported(module: str) -> float:
