@@ -109,4 +109,5 @@ def _symptom(row: MetricRow) -> LongSequences:
         verdict = "unknown"
     else:
         verdict = "no"
-    return LongSequences(row.run, verdict, row.metric, value, row.reason)
+    why = [row.reason] if value is None or low is not None else [row.reason, row.estimate.method]
+    return LongSequences(row.run, verdict, row.metric, value, "; ".join(filter(None, why)))
