@@ -12,7 +12,7 @@ from slmbench.spec.serving import Load, Slo
 Size = Literal["demo", "standard", "full"]
 Count = Annotated[int, Field(ge=1)]
 Items = Count | Literal["all"]
-Perturbation = Literal["typos", "case", "synonyms", "option_order"]
+Perturbation = Literal["typos", "case", "synonyms", "option_order", "names"]
 """How the same items are asked again: see :mod:`slmbench.tasks.perturbed`."""
 
 

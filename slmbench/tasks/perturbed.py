@@ -1,7 +1,9 @@
-"""The same items, disturbed: typing errors, letter case, synonyms, another order of the options.
+"""The same items, disturbed: typing errors, letter case, synonyms, other options' order, names.
 
 Only what stands in the prompt changes. Ids, clusters, groups and choices' texts stay, and so do
-few-shot examples: the rendered question is replaced where it stands last in the prompt. What
+few-shot examples: the rendered question is replaced where it stands last in the prompt. Swapped
+names (:mod:`slmbench.tasks.name_swaps`) are the exception: the choices speak of the same persons,
+so they change with the question, and so do a right answer's text and the lengths of choices. What
 happens to an item follows from the seed, its id and the kind of disturbance, not from which other
 items were drawn. An item in which nothing can be changed is kept as it is; the set's ``source``
 says how many did change, and analysis counts them from the prompts.
@@ -31,6 +33,7 @@ from slmbench.requests import (
 )
 from slmbench.spec import TaskSpec
 from slmbench.spec.suite import Perturbation
+from slmbench.tasks.name_swaps import HER, swap_of, swap_rules
 from slmbench.tasks.synonyms import SYNONYMS, with_synonyms
 from slmbench.tasks.typing_errors import Draws, in_case, with_typos
 
@@ -63,6 +66,8 @@ class Rendering(Protocol):
 def disturbed_definition(definition: str, how: Perturbation) -> str:
     """Digest of a task's definition together with all that decides how it is disturbed."""
     words = "\n".join(f"{a}>{b}" for a, b in SYNONYMS.items()) if how == "synonyms" else ""
+    if how == "names":
+        words = swap_rules()
     text = f"{definition}\0{how}\0{PERTURBATION_VERSION}\0{words}"
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -70,14 +75,15 @@ def disturbed_definition(definition: str, how: Perturbation) -> str:
 def disturbed(items: ItemSet, docs: Sequence[Doc], rendering: Rendering, spec: TaskSpec) -> ItemSet:
     """The items asked as ``spec.perturb`` says; ``docs`` are theirs, in their order.
 
-    Raises UsageError where they cannot be: running text, choices in the contexts, no column of
-    the documents that is the question, options that stand in no order (``option_order``).
+    Raises UsageError where they cannot be: running text, choices in the contexts (not for
+    ``names``), no column of the documents that is the question, options that stand in no order
+    (``option_order``).
     """
     how = spec.perturb
     assert how is not None
     if why := _obstacle(items, spec):
         raise _refused(spec, why)
-    change = _reordered if how == "option_order" else _reworded
+    change = _CHANGES.get(how, _reworded)
     changes = [
         change(item, _Asked(doc, rendering, Draws(spec.seed, how, item.item_id), how))
         for item, doc in zip(items.items, docs, strict=True)
@@ -164,7 +170,7 @@ def _obstacle(items: ItemSet, spec: TaskSpec) -> str:
     if any(not isinstance(r, LoglikelihoodRequest | GenerateRequest) for r in requests):
         return "it measures a text, not answers to questions"
     asked = [i.requests for i in items.items if len(i.requests) > 1 and i.gold is not None]
-    if any(len({_prompt_of(r) for r in one}) > 1 for one in asked):
+    if spec.perturb != "names" and any(len({_prompt_of(r) for r in one}) > 1 for one in asked):
         return "its choices stand in the contexts, and a change there would change the choices"
     return ""
 
@@ -208,6 +214,64 @@ def _reordered(item: Item, asked: _Asked) -> _Change:
     moved = _with_question(item, asked.prompt, text)
     gold = order.index(item.gold)
     return _Change(moved.model_copy(update={"gold": gold}), possible=True)
+
+
+def _renamed(item: Item, asked: _Asked) -> _Change:
+    """The persons of question and choices with names of the other usual gender."""
+    questions = _questions(item, asked)
+    if not item.requests or not all(questions):
+        return _Change(item, possible=False)
+    pairs = tuple(zip(questions, map(_continuation, item.requests), strict=True))
+    swap = swap_of(["".join(pair) for pair in pairs], asked.draws)
+    swapped = tuple(swap.split(*pair) for pair in pairs)
+    target, why = swap.text(item.target), swap.why_not
+    if len({new for new, _ in swapped}) > len(set(questions)):
+        why = HER  # it hangs on the choice that follows
+    elif target != item.target and item.target[:1] in ("{", "["):
+        why = "kept as their scorer's key holds a name"
+    if why:
+        return _Change(item, possible=True, note=why)
+    both = tuple(zip(pairs, swapped, strict=True))
+    requests = tuple(_swapped(r, *pair) for r, pair in zip(item.requests, both, strict=True))
+    choices = tuple(
+        _choice(choice, *pair) for choice, pair in zip(item.choices, both, strict=False)
+    )
+    update = {"requests": requests, "target": target, "choices": choices or item.choices}
+    return _Change(item.model_copy(update=update), possible=True)
+
+
+def _questions(item: Item, asked: _Asked) -> tuple[str, ...]:
+    """What each request asks: the same question, or the contexts that are the choices."""
+    if asked.prompt:
+        return (asked.prompt,) * len(item.requests)
+    return item.choices if len(item.choices) == len(item.requests) else ()
+
+
+def _continuation(request: Request) -> str:
+    return request.continuation if isinstance(request, LoglikelihoodRequest) else ""
+
+
+def _swapped(request: Request, old: tuple[str, str], new: tuple[str, str]) -> Request:
+    """The request with another question and another continuation."""
+    changed = _replaced(request, old[0], new[0])
+    if isinstance(changed, LoglikelihoodRequest):
+        return changed.model_copy(update={"continuation": new[1]})
+    return changed
+
+
+def _choice(choice: str, old: tuple[str, str], new: tuple[str, str]) -> str:
+    """The text of a choice as it stands in the new question or continuation."""
+    if choice == old[0]:
+        return new[0]
+    blank = len(old[1]) - len(choice)
+    return new[1][blank:] if choice and old[1].endswith(choice) else choice
+
+
+_CHANGES: Mapping[Perturbation, Callable[[Item, _Asked], _Change]] = {
+    "option_order": _reordered,
+    "names": _renamed,
+}
+"""Those that are more than other words in the question's columns."""
 
 
 def _lettered(item: Item) -> bool:
