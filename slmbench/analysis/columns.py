@@ -285,7 +285,7 @@ BASELINE_COLUMNS: tuple[Column, ...] = (
 
 ROBUSTNESS_COLUMNS: tuple[Column, ...] = (
     *IDENTITY,
-    _text("perturbation", "=robustness", "typos, case, synonyms or option_order"),
+    _text("perturbation", "=robustness", "typos, case, synonyms, option_order or names"),
     _text("metric", "=robustness", "what is compared: the task's accuracy, or its primary metric"),
     Column("n", "=paired", "Int64", "items scored on both sides", "count"),
     Column("excluded", "=paired", "Int64", "items that one side could not be scored on", "count"),

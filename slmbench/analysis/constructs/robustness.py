@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from slmbench.analysis.baselines import compared_metric
 from slmbench.analysis.paired import Difference, on_shared_items, paired_difference, pairs_of
@@ -23,10 +24,16 @@ from slmbench.spec import TaskSpec, canonical_json
 from slmbench.spec.suite import Perturbation
 from slmbench.store import StoredRun
 
+T = TypeVar("T")
 JudgedOf = Callable[[StoredRun], Mapping[str, Judged] | None]
 ItemsOf = Callable[[StoredRun], ItemSet | None]
 NO_PLAIN = "the same model has no finished run on the plain items"
 NO_PAIRS = "no item was scored in both runs"
+ONLY_CHANGED = frozenset({"names"})
+"""Kinds that few items can be asked in: their numbers are of the items that were changed, as one
+that stayed as it was says nothing. The others keep all items, those that stayed included."""
+NO_ITEMS = "the items were not kept, so it is not known which of them were changed"
+NONE_CHANGED = "no item of the sample could be changed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +70,8 @@ class Robustness:
     """Items whose prompt really differs; None when that cannot be read."""
     asked: int
     """Items of the disturbed run that are also in the plain one."""
+    only: frozenset[str] | None = None
+    """The items that the numbers are of; null: all (:data:`ONLY_CHANGED`)."""
     reason: str = ""
     against: Brittler | None = None
     """The parent; None for a root."""
@@ -164,14 +173,18 @@ class _Pairer:
         metric, before, after = self._sides(run, found)
         if before is None or after is None:
             return _nothing(run, how, found, f"there are no scores of {metric} on both sides")
+        changed, asked = self._changed(run, found)
+        only = changed if how in ONLY_CHANGED else None
+        if how in ONLY_CHANGED and not changed:
+            return _nothing(run, how, found, NO_ITEMS if changed is None else NONE_CHANGED)
+        before, after = _of(before, only), _of(after, only)
         difference = paired_difference(before, after)
         if difference is None:
             return _nothing(run, how, found, NO_PAIRS)
-        changed, asked = self._changed(run, found)
         left, right = on_shared_items((before, after))
         return Robustness(
             run, how, found, metric, _mean(left), _mean(right), difference,
-            flip_share(before, after), changed, asked,
+            flip_share(before, after), None if changed is None else len(changed), asked, only,
         )  # fmt: skip
 
     def against(
@@ -204,8 +217,8 @@ class _Pairer:
     def _both(self, one: Robustness) -> tuple[Judged, Judged]:
         assert one.plain_run is not None
         return (
-            (self.judged(one.plain_run) or {})[one.metric],
-            (self.judged(one.run) or {})[one.metric],
+            _of((self.judged(one.plain_run) or {})[one.metric], one.only),
+            _of((self.judged(one.run) or {})[one.metric], one.only),
         )
 
     def _sides(self, run: StoredRun, plain: StoredRun) -> tuple[str, Judged | None, Judged | None]:
@@ -215,13 +228,15 @@ class _Pairer:
         metric = compared_metric(plain, before) or work.primary
         return metric, before.get(metric), after.get(metric)
 
-    def _changed(self, run: StoredRun, plain: StoredRun) -> tuple[int | None, int]:
+    def _changed(self, run: StoredRun, plain: StoredRun) -> tuple[frozenset[str] | None, int]:
+        """Ids of the items whose requests differ, of so many that both runs have."""
         mine, theirs = self.items(run), self.items(plain)
         if mine is None or theirs is None:
             return None, 0
         before = {item.item_id: item.requests for item in theirs.items}
         shared = [item for item in mine.items if item.item_id in before and item.requests]
-        return sum(i.requests != before[i.item_id] for i in shared), len(shared)
+        differ = (i.item_id for i in shared if i.requests != before[i.item_id])
+        return frozenset(differ), len(shared)
 
 
 def flip_share(before: Judged, after: Judged) -> Estimate:
@@ -232,10 +247,31 @@ def flip_share(before: Judged, after: Judged) -> Estimate:
     return share_estimate([d != 0 for d in pairs.differences], pairs.clusters)
 
 
+def _of(judged: Judged, only: frozenset[str] | None) -> Judged:
+    """The judgements of some items alone; of all where none are named."""
+    if only is None:
+        return judged
+    kept = [i for i, item in enumerate(judged.items) if item in only]
+
+    def picked(values: Sequence[T]) -> tuple[T, ...]:
+        return tuple(values[i] for i in kept) if values else ()
+
+    return Judged(
+        picked(judged.items),
+        picked(judged.clusters),
+        picked(judged.groups),
+        picked(judged.values),
+        picked(judged.failures),
+        picked(judged.weights),
+    )
+
+
 def _nothing(run: StoredRun, how: Perturbation, plain: StoredRun | None, why: str) -> Robustness:
     assert isinstance(run.spec.work, TaskSpec)
     none = Estimate(None, 0, method=why)
-    return Robustness(run, how, plain, run.spec.work.primary, none, none, None, none, None, 0, why)
+    return Robustness(
+        run, how, plain, run.spec.work.primary, none, none, None, none, None, 0, reason=why
+    )
 
 
 def _alike(left: Robustness, right: Robustness) -> bool:

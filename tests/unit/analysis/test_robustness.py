@@ -192,3 +192,34 @@ def test_a_model_that_always_says_the_same_has_no_drop_and_no_rank() -> None:
     for name in ("robustness_drop", "perturbation_flip_rate", "robustness_drop_delta"):
         assert METRICS[name].direction == "none"
         assert METRICS[name].unit == "fraction"
+
+
+def test_swapped_names_count_only_items_that_hold_one(tmp_path: Path) -> None:
+    """Of 40 items 10 were changed, 4 of which went wrong and 1 right; the child's: 6 wrong."""
+    shelf = b.Shelf(tmp_path / "r")
+    names = TASK.disturbed("names").model_copy(update={"definition": "other"})
+    plain = [1.0] * 6 + [0.0] * 4 + [1.0] * 30
+    after = [0.0] * 4 + [1.0] * 3 + [0.0] * 3 + [0.5] * 30  # what was not changed counts nowhere
+    worse = [0.0] * 10 + [1.0] * 30
+    for ref, scores in ((BASE, after), (CHILD, worse)):
+        shelf.task(b.cell(ref, TASK), _items(), {"acc": plain})
+        shelf.task(b.cell(ref, names), _items(disturbed=True, changed=10), {"acc": scores})
+    rows = load_results(shelf.root).robustness().set_index("variant")
+    assert list(rows["n"]) == [10, 10]
+    assert list(rows["changed"]) == [0.25, 0.25]
+    base, child = rows.loc["base"], rows.loc["child"]
+    assert (base["plain"], base["disturbed"], base["flip_rate"]) == pytest.approx((0.6, 0.3, 0.5))
+    assert (base["drop"], child["drop"]) == pytest.approx((0.3, 0.6))
+    assert (base["flips_down"], base["flips_up"]) == (4, 1)
+    assert (child["parent_drop"], child["drop_delta"]) == pytest.approx((0.3, 0.3))
+    assert child["drop_delta_n"] == 10
+
+
+def test_where_no_name_could_be_swapped_nothing_is_said(tmp_path: Path) -> None:
+    shelf = b.Shelf(tmp_path / "r")
+    names = TASK.disturbed("names").model_copy(update={"definition": "other"})
+    shelf.task(b.cell(BASE, TASK), _items(), {"acc": PLAIN})
+    shelf.task(b.cell(BASE, names), _items(), {"acc": PLAIN})
+    (row,) = load_results(shelf.root).disturbances
+    assert row.flips.value is None
+    assert row.reason == "no item of the sample could be changed"
