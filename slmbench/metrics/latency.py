@@ -12,7 +12,16 @@ LATENCY: tuple[Metric, ...] = (
         "median",
         "Load time, cold",
         "load_time of a process before which the artefact was dropped from the page cache; "
-        "how much of it stayed is in the scope",
+        "how much of it stayed is cached_share",
+    ),
+    Metric(
+        "cached_share",
+        "fraction",
+        "none",
+        "median",
+        "Artefact in the page cache",
+        "bytes of the artefact that were in memory just before a process loaded it / its bytes "
+        "(mincore)",
     ),
     Metric(
         "start_time",

@@ -34,11 +34,8 @@ class Residency:
 
     @property
     def told(self) -> str:
-        """For the scope of a number, e.g. ``page cache dropped, 0 % of the artefact stayed``."""
-        known = "an unknown share" if self.share is None else f"{self.share:.0%}"
-        if self.dropped:
-            return f"page cache dropped, {known} of the artefact stayed"
-        return f"page cache as it was, {known} of the artefact in it"
+        """For the scope of a number: the same words for all processes of a kind."""
+        return "page cache dropped" if self.dropped else "page cache as it was"
 
 
 def residency(artefact: Path, *, drop: bool) -> Residency | None:

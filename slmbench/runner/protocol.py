@@ -33,7 +33,9 @@ class CellJob(Frozen):
     cold: bool = False
     """The artefact was dropped from the page cache just before."""
     page_cache: str = "page cache as it was"
-    """What was in it then, for the scope of the load time."""
+    """What was done to it then, for the scope of the load time."""
+    cached_share: float | None = None
+    """Part of the artefact's bytes that were in it then; null: unknown."""
 
     @property
     def runs_on(self) -> Target:

@@ -234,7 +234,8 @@ class _Rounds:
         if target != cell.spec.target:
             job = job.model_copy(update={"target": target})
         if seen is not None:
-            job = job.model_copy(update={"cold": seen.cold, "page_cache": seen.told})
+            told = {"cold": seen.cold, "page_cache": seen.told, "cached_share": seen.share}
+            job = job.model_copy(update=told)
         observer = Observer()
         (outcome,) = run_job(
             WorkerJob(artefact=str(cell.artefact), artefact_sha256=cell.sha256, cells=(job,)),

@@ -96,6 +96,17 @@ def load_measurement(
     )
 
 
+def cached_share(share: float, page_cache: str) -> Measurement:
+    """What part of the artefact's bytes were in the page cache before loading [fraction]."""
+    return Measurement(
+        metric="cached_share",
+        samples=(share,),
+        provenance=Provenance.MEASURED,
+        method="counter",
+        scope=page_cache,
+    )
+
+
 def _first(output: GenerateOutput) -> float:
     """Time to first token [s]."""
     return (output.token_ns[0] - output.start_ns) * _NS

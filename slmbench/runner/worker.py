@@ -46,7 +46,7 @@ from slmbench.runner.protocol import (
     StepDone,
     WorkerJob,
 )
-from slmbench.runner.timing import load_measurement
+from slmbench.runner.timing import cached_share, load_measurement
 from slmbench.runner.workloads import Bench, meters_for, run_workload, steps_of
 from slmbench.runner.workloads.memory import RUNTIME_FIRST, runtime_phase
 from slmbench.spec import Target, TaskSpec, WorkloadSpec
@@ -136,6 +136,8 @@ def _load(job: WorkerJob, target: Target) -> LoadedModel:
         if isinstance(work, WorkloadSpec) and work.timed:  # quality: nobody asked to time it
             cell = job.cells[0]
             phase.add(load_measurement(seconds, cell.page_cache, cold=cell.cold))
+            if cell.cached_share is not None:
+                phase.add(cached_share(cell.cached_share, cell.page_cache))
     return LoadedModel(backend, info, (*phases, phase.finished()))
 
 

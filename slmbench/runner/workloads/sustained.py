@@ -1,7 +1,8 @@
 """Sustained work: back-to-back requests for minutes, each with its time.
 
 The run is cut into slices of a minute, each a phase of its own, so that what meters see
-(throttling, other work) has a place in time. Burst and sustained rates follow in a phase ``summary``.
+(throttling, other work) has a place in time. Burst and sustained rates follow in a phase
+``summary``.
 """
 
 from __future__ import annotations

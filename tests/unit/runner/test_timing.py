@@ -7,7 +7,12 @@ import pytest
 from slmbench.metrics import METRICS
 from slmbench.records import Provenance
 from slmbench.requests import GenerateOutput
-from slmbench.runner.timing import latency_measurements, load_measurement, not_measured
+from slmbench.runner.timing import (
+    cached_share,
+    latency_measurements,
+    load_measurement,
+    not_measured,
+)
 
 
 def output(
@@ -83,10 +88,13 @@ def test_the_engines_share_is_its_time_between_first_and_last_token() -> None:
 
 
 def test_cold_and_warm_are_metrics_of_their_own() -> None:
-    cold = load_measurement(2.0, "page cache dropped, 0% of the artefact stayed", cold=True)
+    cold = load_measurement(2.0, "page cache dropped", cold=True)
     start = load_measurement(3.0, "page cache as it was", cold=False, started=True)
     assert (cold.metric, cold.samples) == ("load_time_cold", (2.0,))
-    assert cold.scope.endswith("0% of the artefact stayed")
+    assert cold.scope == "engine imported before, page cache dropped"
+    stayed = cached_share(0.25, "page cache as it was")
+    assert (stayed.metric, stayed.samples) == ("cached_share", (0.25,))
+    assert stayed.metric in METRICS
     assert (start.metric, start.samples) == ("start_time", (3.0,))
     assert {cold.metric, start.metric, "load_time", "start_time_cold"} <= set(METRICS)
 
