@@ -8,6 +8,7 @@ from slmbench.analysis.constructs.bias_flips import BiasFlips, Moves
 from slmbench.analysis.statistics import Estimate
 from slmbench.records import Provenance
 from slmbench.report.cells import Cell
+from slmbench.report.constructs import names
 from slmbench.report.constructs.drawing import Axes, Mark, Series, categories, draw
 from slmbench.report.constructs.entries import Number
 from slmbench.report.constructs.gathering import Material, TaskRuns
@@ -34,7 +35,18 @@ _Rows = Mapping[tuple[System, str], BiasFlips]
 
 
 def build(material: Material, tasks: Sequence[TaskRuns]) -> Special:
-    """A figure and a table over all probes, and a table by group for each."""
+    """A figure and a table over all probes, a table by group for each, and swapped names."""
+    swapped = names.build(material)
+    probes = _probes(material, tasks)
+    return Special(
+        (*probes.figures, *swapped.figures),
+        (*probes.tables, *swapped.tables),
+        probes.notes,
+        swapped.runs,
+    )
+
+
+def _probes(material: Material, tasks: Sequence[TaskRuns]) -> Special:
     found: dict[_Key, dict[tuple[System, str], BiasFlips]] = {}
     wanted = {run.folder for task in tasks for run in task.runs.values()}
     for one in material.results.flips if tasks else ():
@@ -43,6 +55,8 @@ def build(material: Material, tasks: Sequence[TaskRuns]) -> Special:
             mine = found.setdefault((spec.suite, spec.work_name), {})
             mine[System.of(one.run), one.group] = one
     known = [task for task in tasks if (task.suite, task.task) in found]
+    if not known and not tasks:
+        return Special()
     if not known:
         return Special(notes=("No probe here has results of a variant and of its parent.",))
     ordered = [((t.suite, t.task), found[t.suite, t.task]) for t in known]

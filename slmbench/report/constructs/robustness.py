@@ -25,7 +25,7 @@ HOW = {
     "synonyms": "some words replaced by others of the same meaning",
     "option_order": "the options in another order",
 }
-"""Kinds of disturbance in the order of the columns."""
+"""Kinds of disturbance in the order of the columns; swapped names are on the page about bias."""
 MOST_TASKS = 4
 """Tasks that get figures; the tables have them all."""
 
@@ -35,7 +35,7 @@ _Numbers = Callable[[Robustness], Number]
 
 def build(material: Material, tasks: Sequence[TaskRuns]) -> Special:
     """Two tables and two figures a task."""
-    found = material.results.disturbances
+    found = [one for one in material.results.disturbances if one.how in HOW]
     by_task: dict[tuple[str, str], _Cells] = {}
     for one in found:
         work = one.run.spec.work
@@ -79,7 +79,7 @@ def _tables(material: Material, key: tuple[str, str], cells: _Cells) -> list[Sid
             "Score on the plain items minus the score on the disturbed ones, paired item by item: "
             "positive is a loss. Below it both scores, and how much more is lost than by the "
             "parent on the same items.",
-            _drop,
+            drop_number,
         ),
         table(
             "flips",
@@ -87,7 +87,7 @@ def _tables(material: Material, key: tuple[str, str], cells: _Cells) -> list[Sid
             "Share of items whose outcome changed in either direction. Even a model that is "
             "as good on the disturbed items flips; below it the share of items whose prompt the "
             "disturbance really changed.",
-            _flips,
+            flip_number,
         ),
     ]
 
@@ -98,7 +98,8 @@ def _row(line: Line, kinds: Sequence[str], cells: _Cells, number: _Numbers) -> S
     return SideRow(line.label, below, tuple(None if one is None else number(one) for one in mine))
 
 
-def _drop(one: Robustness) -> Number:
+def drop_number(one: Robustness) -> Number:
+    """What is lost; below it both scores and the parent's loss."""
     told = []
     if one.plain.value is not None:
         before, after = show(one.plain.value, "fraction"), show(one.disturbed.value, "fraction")
@@ -112,7 +113,8 @@ def _drop(one: Robustness) -> Number:
     return Number(_cell(one, one.drop, "robustness_drop"), tuple(told))
 
 
-def _flips(one: Robustness) -> Number:
+def flip_number(one: Robustness) -> Number:
+    """What flips; below it how much was changed."""
     share = one.changed_share
     told = () if share is None else (f"prompts changed {show(share, 'fraction')}",)
     return Number(_cell(one, one.flips, "perturbation_flip_rate"), told)

@@ -94,6 +94,35 @@ def test_disturbed_items_get_a_page_though_they_are_no_scores(tmp_path: Path) ->
     assert [name for name, _ in flips.heads] == ["typos"]
 
 
+def test_swapped_names_are_shown_with_the_probes_and_only_there(tmp_path: Path) -> None:
+    shelf = b.Shelf(tmp_path)
+    plain = coins("plain", 40, 0.7)
+    items = b.choice_items("q", 40, choices=2)
+    renamed = items.model_copy(
+        update={
+            "items": tuple(
+                item.model_copy(update={"requests": item.requests[::-1]}) if i < 20 else item
+                for i, item in enumerate(items.items)
+            )
+        }
+    )
+    for ref, lost, bits in ((ROOT, 4, 16.0), (SMALL, 12, 4.5)):
+        swapped: list[float | None] = [1 - (v or 0) if i < lost else v for i, v in enumerate(plain)]
+        for how, values in ((None, plain), ("names", swapped)):
+            spec = b.cell(ref, b.task(perturb=how), suite="bias")
+            asked = items if how is None else renamed
+            shelf.task(spec, asked, {"acc": values}, model=b.model(bits))
+    found = pages(tmp_path)
+    assert "robustness" not in found
+    (table,) = found["bias"].special.tables
+    assert table.title == "Answers that change when the names are swapped"
+    assert [row.name for row in table.rows] == ["arc_easy (names)", "m-root", "m-q4"]
+    flips = [row.cells[0] for row in table.rows if row.cells]
+    assert [f.cell.value for f in flips if f] == [0.2, 0.6]
+    assert all(f and f.cell.range and f.extra == ("prompts changed 50.0 %",) for f in flips)
+    assert [f.name for f in found["bias"].figures] == ["swapped-names-figure"]
+
+
 def test_closed_book_tasks_get_rate_against_coverage_and_risk(tmp_path: Path) -> None:
     shelf = b.Shelf(tmp_path)
     items = judged_by("short_answer", b.choice_items("qa", 40, choices=2))
