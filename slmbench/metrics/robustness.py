@@ -12,7 +12,8 @@ ROBUSTNESS: tuple[Metric, ...] = (
         "mean",
         "Accuracy on disturbed items",
         "the task's accuracy (its primary metric where that is one, else acc) on the same items "
-        "with typing errors, another letter case, synonyms or another order of the options",
+        "with typing errors, another letter case, synonyms, another order of the options, or with "
+        "first names of the other usual gender (of the items that hold such names)",
         chance="1 / number of choices",
     ),
     Metric(

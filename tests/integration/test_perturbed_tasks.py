@@ -124,6 +124,21 @@ def test_a_question_that_is_answered_in_words() -> None:
         assert after.target == before.target
 
 
+def test_names_are_swapped_in_contexts_that_are_the_choices() -> None:
+    plain, made = (build("winogrande", how, items=60) for how in (None, "names"))
+    changed = [(old, new) for old, new in zip(plain.items, made.items, strict=True) if old != new]
+    assert f"; names: {len(changed)} of 60 items changed" in made.source
+    assert len(changed) > 30
+    for old, new in changed:
+        assert new.model_copy(update={"requests": (), "choices": ()}) == old.model_copy(
+            update={"requests": (), "choices": ()}
+        )
+        asked = [r.context for r in new.requests if isinstance(r, LoglikelihoodRequest)]
+        assert asked == list(new.choices)
+        assert not set(new.choices) & set(old.choices)
+        assert len({r.continuation for r in new.requests if r.kind == "loglikelihood"}) == 1
+
+
 @pytest.mark.parametrize(
     ("task", "how", "why"),
     [
