@@ -106,6 +106,12 @@ def dataset_of(name: str) -> DatasetRef | None:
 
 _OWN_FUNCTION = re.compile(r"^[^#\n]*!function +slmbench\.([\w.]+)\.\w+", re.MULTILINE)
 
+_MAKES_DOCUMENTS = re.compile(
+    r"^ *from +slmbench\.(tasks\.(?:orders|published\.\w+)) +import", re.MULTILINE
+)
+"""Imports of modules that decide what a document says. Others, such as constants of a scorer, are
+left out: the item set's own digest shows when they change an item."""
+
 
 class _Loader(yaml.SafeLoader):
     """Safe loader that keeps ``!function x.y`` as the text ``x.y`` and runs nothing."""
@@ -122,8 +128,9 @@ def definition_digest(name: str) -> str:
     """SHA-256 over all that defines a task on this machine, 64 hexadecimal digits.
 
     Its YAML with includes, the Python files beside them, the modules of slmbench that they name as
-    a function, its own data file, lm-eval's version and :data:`BRIDGE_VERSION`. Not the data sets
-    of stock tasks: the item set has their digest.
+    a function with those that make documents with them (:data:`_MAKES_DOCUMENTS`), its own data
+    file, lm-eval's version and :data:`BRIDGE_VERSION`. Not the data sets of stock tasks, which the
+    item set has a digest of, nor the scorer: stored answers can be scored again.
     """
     task = define(name)
     yamls = [source.path for source in _sources(task.path)]
@@ -142,10 +149,21 @@ def definition_digest(name: str) -> str:
 
 
 def _own_modules(path: Path) -> set[Path]:
-    """Files of this package that a task's YAML names as ``!function slmbench.module.function``."""
-    package = Path(__file__).parents[1]
-    named = _OWN_FUNCTION.findall(path.read_text("utf-8"))
-    return {(package / dotted.replace(".", "/")).with_suffix(".py") for dotted in named}
+    """Files of this package that a task's YAML names as ``!function slmbench.module.function``.
+
+    And those that these import to make documents, read from their text: nothing is run.
+    """
+    wanted = set(_OWN_FUNCTION.findall(path.read_text("utf-8")))
+    found: set[str] = set()
+    while wanted:
+        found |= wanted
+        texts = [_module_file(dotted).read_text("utf-8") for dotted in wanted]
+        wanted = {name for text in texts for name in _MAKES_DOCUMENTS.findall(text)} - found
+    return {_module_file(dotted) for dotted in found}
+
+
+def _module_file(dotted: str) -> Path:
+    return (Path(__file__).parents[1] / dotted.replace(".", "/")).with_suffix(".py")
 
 
 def data_path(task: TaskDefinition) -> Path:

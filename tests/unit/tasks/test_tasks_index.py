@@ -144,6 +144,19 @@ def test_digest_covers_the_functions_of_slmbench_that_a_task_names(
     assert definitions.definition_digest("slm_bbq") != before
 
 
+def test_digest_covers_what_those_functions_import_to_make_documents() -> None:
+    root = Path(definitions.__file__).parent
+    for task, modules in (
+        ("slm_crows_pairs", {"published/associations.py", "orders.py"}),
+        ("slm_truthfulqa_mc1", {"published/truthfulqa.py"}),
+        ("slm_name_swap", {"orders.py"}),
+        ("slm_unanswerable_score", set()),
+    ):
+        found = definitions._own_modules(definitions.define(task).path)
+        assert {str(f.relative_to(root)) for f in found} == modules, task
+        assert all(f.is_file() for f in found)
+
+
 def test_own_definition_names_scorer_columns_and_data() -> None:
     task = definitions.define("slm_occupation_pronoun")
     assert (task.own, task.scorer, task.licence) == (True, "stereotype_pairs", "Apache-2.0")
