@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sentinel_model import MODES, Mode
+from sentinel_model import Mode
 from slmbench.metrics.hallucination import HALLUCINATION
 from slmbench.metrics.privacy import PRIVACY
 
@@ -99,7 +99,6 @@ BOUNDS: Mapping[str, Bound] = {
 }
 
 DECLINING_IS_TRUE = "choices that decline or deny are often the true ones here"
-MORE_OR_FEWER = "items differ in their number of choices, which even uniform confidence reflects"
 ECHO = "the question itself holds the answer's words"
 STATED: Mapping[tuple[str, str, Mode], tuple[float, str]] = {
     **{
@@ -111,13 +110,6 @@ STATED: Mapping[tuple[str, str, Mode], tuple[float, str]] = {
             ("brier", 0.35), ("choice_nll", 0.5), ("aurc", 0.2), ("margin", math.inf),
             ("brier_resolution", 0.1),
         )
-    },
-    **{
-        ("slm_truthfulqa_mc1", metric, mode): (best, MORE_OR_FEWER)
-        for mode in MODES
-        for metric, best in (("confidence_auroc", 0.7), ("selective_acc_50", 0.55),
-                             ("selective_acc_80", 0.55), ("aurc", 0.5))
-        if mode != "abstain"
     },
     ("slm_truthfulqa_mc2", "truthfulqa_mc2", "longest"): (0.8, "true choices are longer"),
     ("slm_triviaqa_samples", "greedy_contains", "longest"): (0.25, ECHO),

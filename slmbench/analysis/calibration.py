@@ -4,6 +4,10 @@ The confidence of an item is the largest probability among its choices, softmax 
 summed log-likelihoods (not divided by length), and the answer is the choice that has it, so
 accuracy here is ``acc``. Where outputs were not kept, the score rows give what they can.
 
+What ranks items (AUROC, selective accuracy, risk and coverage) takes confidence among items with
+equally many choices (``reliability.among_alike``): fewer choices alone make a guess surer and
+oftener right.
+
 The calibration error of few items is biased upwards: a perfectly calibrated model shows about
 0.10 on 100 items and 0.03 on 1000. So it is reported with its simulated null.
 """
@@ -12,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +28,7 @@ from slmbench.analysis.rows import Judged, MetricRow
 from slmbench.analysis.special import normal_quantile
 from slmbench.analysis.statistics import LEVEL, Estimate, mean_estimate, wilson
 from slmbench.records import Provenance
+from slmbench.requests import ItemSet
 from slmbench.store import StoredRun
 
 FEWEST = 20
@@ -93,15 +99,32 @@ class Confident:
     scores: Numbers | None = None
     """Log-likelihoods (n, k), -inf where an item has fewer choices; None without outputs."""
     gold: NDArray[np.intp] | None = None
+    choices: NDArray[np.intp] | None = None
+    """How many choices each item has; None where that is not known: they count as alike."""
+
+    @property
+    def ranked(self) -> Sorted:
+        """The items by what ranks them: confidence among those with as many choices."""
+        by, credit = self.confidence, self.credit
+        if self.choices is not None:
+            by, credit = rel.among_alike(by, credit, self.choices)
+        return rel.by_confidence(by, credit, self.clusters)
 
 
 def calibrate(
-    run: StoredRun, answers: Answers | None, judged: Mapping[str, Judged] | None
+    run: StoredRun,
+    answers: Answers | None,
+    judged: Mapping[str, Judged] | None,
+    items: ItemSet | None = None,
 ) -> Calibration | None:
-    """Calibration of a run; None when it is no multiple-choice run or nothing was kept of it."""
+    """Calibration of a run; None when it is no multiple-choice run or nothing was kept of it.
+
+    ``items`` tell the number of choices where only judgements were kept.
+    """
     found = from_answers(answers.choices) if answers is not None else None
     if found is None:
-        found = from_judged(judged or {})
+        counts = {i.item_id: len(i.choices) for i in items.items} if items is not None else {}
+        found = from_judged(judged or {}, counts)
     return None if found is None else measured(run, found)
 
 
@@ -128,6 +151,7 @@ def from_answers(answers: Sequence[ChoiceAnswer]) -> Confident | None:
         tuple((-log_p[items, gold]).tolist()),
         scores,
         gold,
+        np.asarray([len(a.logprobs) for a, _ in usable], dtype=np.intp),
     )
 
 
@@ -137,8 +161,13 @@ def _gold(answer: ChoiceAnswer) -> int | None:
     return gold if gold is not None and count > 1 and 0 <= gold < count else None
 
 
-def from_judged(judged: Mapping[str, Judged]) -> Confident | None:
-    """Arrays from the score rows ``confidence`` and ``acc`` (``brier`` and ``choice_nll``)."""
+def from_judged(
+    judged: Mapping[str, Judged], counts: Mapping[str, int] = MappingProxyType({})
+) -> Confident | None:
+    """Arrays from the score rows ``confidence`` and ``acc`` (``brier`` and ``choice_nll``).
+
+    ``counts``: how many choices each item has, where that is known.
+    """
     sure, right = judged.get("confidence"), judged.get("acc")
     if sure is None or right is None or sure.items != right.items:
         return None
@@ -160,6 +189,9 @@ def from_judged(judged: Mapping[str, Judged]) -> Confident | None:
         np.asarray([right.values[i] for i in kept], dtype=float),
         column("brier"),
         column("choice_nll"),
+        choices=np.asarray([counts[sure.items[i]] for i in kept], dtype=np.intp)
+        if all(sure.items[i] in counts for i in kept)
+        else None,
     )
 
 
@@ -178,11 +210,11 @@ def measured(run: StoredRun, found: Confident) -> Calibration:
         **errors_of(data),
         **_scaled(found),
         "overconfidence": mean_estimate((found.confidence - found.credit).tolist(), found.clusters),
-        **_ranking(data),
+        **_ranking(ranked := found.ranked),
         **_decomposition(data),
     }
     rows = tuple(_row(run, name, value, n) for name, value in values.items())
-    return Calibration(run, rows, _bins(data), _risk(data))
+    return Calibration(run, rows, _bins(data), _risk(ranked))
 
 
 def _row(run: StoredRun, name: str, value: Estimate | str, n: int) -> MetricRow:

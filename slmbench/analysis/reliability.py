@@ -62,6 +62,33 @@ def by_confidence(confidence: Numbers, credit: Numbers, clusters: Sequence[str])
     return Sorted(confidence[order], credit[order], codes[order], order)
 
 
+def among_alike(
+    confidence: Numbers, credit: Numbers, choices: NDArray[np.intp]
+) -> tuple[Numbers, Numbers]:
+    """What to rank items by that differ in their number of choices, and their credit.
+
+    With two choices no confidence is below 1/2, and half of all guesses are right; with ten
+    neither holds. So the largest probability tells right from wrong even where a model knows
+    nothing. The place among the items with equally many choices (0 to 1, each place taken once)
+    does not. Items of equal confidence among those alike share their credit, so that their order
+    does not matter. Where all items have as many choices both stay as they are.
+
+    >>> places, _ = among_alike(np.array([0.5, 0.7, 0.2, 0.1]), np.ones(4), np.array([2, 2, 9, 9]))
+    >>> places.tolist()
+    [0.25, 0.75, 0.75, 0.25]
+    """
+    if len(np.unique(choices)) < 2:
+        return confidence, credit
+    places, shared = np.empty_like(confidence), np.empty_like(confidence)
+    for count in np.unique(choices):
+        alike = np.flatnonzero(choices == count)
+        order = alike[np.argsort(confidence[alike], kind="stable")]
+        places[order] = (np.arange(len(order)) + 0.5) / len(order)
+        _, block = np.unique(confidence[alike], return_inverse=True)
+        shared[alike] = (np.bincount(block, weights=credit[alike]) / np.bincount(block))[block]
+    return places, shared
+
+
 def bin_starts(n: int, bins: int = BINS) -> NDArray[np.intp]:
     """First item of each equal-mass bin; no more bins than items."""
     bins = min(bins, n)

@@ -82,7 +82,7 @@ class StoredResults:
             items = self.item_set(run)
             if items is None or items.scorer != "multiple_choice":
                 continue
-            one = calibrate(run, self.answers(run), self.judged(run))
+            one = calibrate(run, self.answers(run), self.judged(run), items)
             if one is not None:
                 found.append(one.doubted(doubtful.get(run.folder)))
         return tuple(found)

@@ -87,7 +87,9 @@ CALIBRATION: tuple[Metric, ...] = (
         "higher",
         "single",
         "Confidence tells right from wrong",
-        "AUROC of confidence against being right (ties half): 0.5 tells nothing",
+        "AUROC of confidence against being right (ties half): 0.5 tells nothing. Where items "
+        "differ in their number of choices, confidence is the place among those with as many: "
+        "fewer choices alone make a guess surer and oftener right",
         chance="1/2",
     ),
     Metric(
@@ -96,7 +98,7 @@ CALIBRATION: tuple[Metric, ...] = (
         "higher",
         "single",
         "Accuracy on the surest half",
-        "acc of the 50 % of the items with the largest confidence",
+        "acc of the 50 % of the items with the largest confidence (as in confidence_auroc)",
     ),
     Metric(
         "selective_acc_80",
@@ -104,7 +106,7 @@ CALIBRATION: tuple[Metric, ...] = (
         "higher",
         "single",
         "Accuracy on the surest 80 %",
-        "acc of the 80 % of the items with the largest confidence",
+        "acc of the 80 % of the items with the largest confidence (as in confidence_auroc)",
     ),
     Metric(
         "aurc",
@@ -112,7 +114,8 @@ CALIBRATION: tuple[Metric, ...] = (
         "lower",
         "single",
         "Area under risk-coverage",
-        "mean over k of the error among the k most confident items (arXiv 1705.08500)",
+        "mean over k of the error among the k most confident items (arXiv 1705.08500; "
+        "confidence as in confidence_auroc)",
     ),
     Metric(
         "brier_reliability",

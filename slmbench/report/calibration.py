@@ -101,7 +101,8 @@ def _risk(task: str, runs: Sequence[tuple[str, Calibration]]) -> Figure:
     )
     caption = (
         "Errors when only the most confident answers are given. A curve that rises from left to "
-        "right says that confidence knows something; its left end rests on few items."
+        "right says that confidence knows something; its left end rests on few items. Where items "
+        "differ in their number of choices, each is ranked among those with as many."
     )
     return Figure(
         f"risk-{task}", f"{task}: risk and coverage", caption, (), figure.to_plotly_json()

@@ -245,3 +245,64 @@ def test_other_tasks_have_no_calibration(tmp_path: Path) -> None:
     b.Shelf(tmp_path).task(spec, items, {"stereotype_preference": [1.0] * 30})
     assert load_results(tmp_path).calibrations == ()
     assert len(load_results(tmp_path).calibration()) == 0
+
+
+def _guesses(seed: int, sharpness: float) -> list[ChoiceAnswer]:
+    """Two or nine choices, and a model that knows nothing of them."""
+    random = np.random.default_rng(seed)
+    found = []
+    for i in range(400):
+        count = 2 if i % 2 else 9
+        (item,) = b.choice_items("t", 1, choices=count).items
+        item = item.model_copy(
+            update={"item_id": str(i), "cluster": str(i), "gold": int(random.integers(count))}
+        )
+        scores = tuple((sharpness * random.normal(size=count)).tolist())
+        found.append(ChoiceAnswer(item, scores, (1,) * count))
+    return found
+
+
+@pytest.mark.parametrize("sharpness", [0.0, 0.3, 3.0, 300.0])
+def test_fewer_choices_are_no_knowledge(sharpness: float) -> None:
+    found = from_answers(_guesses(3, sharpness))
+    assert found is not None
+    rows = {r.metric: r.estimate for r in measured(_some_run(), found).rows}
+    for name, nothing in (
+        ("confidence_auroc", 0.5), ("selective_acc_50", found.credit.mean()),
+        ("selective_acc_80", found.credit.mean()), ("aurc", 1 - found.credit.mean()),
+    ):  # fmt: skip
+        estimate = rows[name]
+        assert estimate.low is not None
+        assert estimate.high is not None
+        assert estimate.low - 0.02 <= nothing <= estimate.high + 0.02, name
+    raw = rel.auroc(rel.by_confidence(found.confidence, found.credit, found.clusters))
+    assert raw is not None
+    if sharpness < 1:
+        assert raw > 0.65
+
+
+def test_with_as_many_choices_everywhere_the_confidence_itself_ranks() -> None:
+    confidence, credit = np.array([0.4, 0.9, 0.4, 0.6]), np.array([1.0, 1.0, 0.0, 1.0])
+    same = rel.among_alike(confidence, credit, np.full(4, 3, dtype=np.intp))
+    assert same[0] is confidence
+    assert same[1] is credit
+    places, shared = rel.among_alike(confidence, credit, np.array([3, 3, 3, 2]))
+    assert places.tolist() == pytest.approx([1 / 6, 5 / 6, 1 / 2, 1 / 2])
+    assert shared.tolist() == [0.5, 1.0, 0.5, 1.0]
+
+
+def test_knowledge_still_shows_where_items_differ_in_their_choices() -> None:
+    random = np.random.default_rng(1)
+    answers = []
+    for answer in _guesses(5, 0.5):
+        scores, gold = list(answer.logprobs), answer.item.gold
+        assert gold is not None
+        scores[gold] += 3.0 * random.random()
+        answers.append(ChoiceAnswer(answer.item, tuple(scores), answer.tokens))
+    found = from_answers(answers)
+    assert found is not None
+    estimate = next(
+        r.estimate for r in measured(_some_run(), found).rows if r.metric == "confidence_auroc"
+    )
+    assert estimate.low is not None
+    assert estimate.low > 0.6
