@@ -111,6 +111,16 @@ def memory_lines(runs: Iterable[StoredRun]) -> tuple[Line, ...]:
     return tuple(line for run in runs if _asked(run) for line in _lines(run))
 
 
+def readings_of(line: Line) -> tuple[tuple[int, float], ...]:
+    """What a line is drawn through: T [tokens] and reading [bytes], a pair a process."""
+    return tuple(
+        pair
+        for record in line.run.record.phases
+        if record.phase == line.phase
+        for pair in _readings(record, line.quantity)
+    )
+
+
 def headline(lines: Sequence[Line]) -> Line | None:
     """The line that a user pays for: of the device's memory, else of the process's peak."""
     return _first(lines, _PAID)

@@ -15,6 +15,7 @@ from slmbench.metrics import METRICS
 from slmbench.report.cells import Cell, cell_of
 from slmbench.report.constructs import ABOUT, ConstructPage, construct_pages
 from slmbench.report.constructs.gathering import gather
+from slmbench.report.costs import COSTS, CostPage, arrange, cost_pages
 from slmbench.report.deltas import DeltaTable, base_table, delta_table
 from slmbench.report.fidelity import FidelityPart, fidelity_part
 from slmbench.report.figures import Figure, bits_figure, estimate_figure, pareto_figure
@@ -91,9 +92,15 @@ class Page:
     elsewhere: bool
     """Whether other tasks are too many for a column each: their own pages show them then."""
     constructs: tuple[ConstructPage, ...]
+    costs: tuple[CostPage, ...]
     """The pages beside it."""
     links: tuple[Link, ...] = ()
     """All pages of the report, this one among them; empty until they are to be written."""
+
+    @property
+    def beside(self) -> tuple[CostPage | ConstructPage, ...]:
+        """The other pages in the order of the navigation."""
+        return (*self.costs, *self.constructs)
 
     @property
     def gate_words(self) -> str:
@@ -137,21 +144,21 @@ def _part(row: LeaderboardRow, part: str) -> tuple[Cell, ...]:
 
 
 def write_report(results: Results, out: Path, *, title: str) -> Path:
-    """Write the page, and one beside it per construct with runs; returns the first one's path.
+    """Write the page, and one beside it per construct and kind of cost; returns the first's path.
 
     ``out`` is the file if it ends in ``.html``, else a folder that gets ``index.html``; the others
     are ``bias.html`` … in such a folder, ``FILE-bias.html`` … beside ``FILE.html``. No file loads
     anything: scripts and styles are in it, and its own content security policy forbids requests
-    and any script but its own. Pages of an earlier report whose construct has no runs any more
-    are removed.
+    and any script but its own. Pages of an earlier report that have no runs any more are removed.
     """
     path = out if out.suffix == ".html" else out / "index.html"
     page = make_page(results, title)
-    beside = {about: construct_file(path, about) for about in ABOUT}
-    for one in page.constructs:
+    beside = {about: construct_file(path, about) for about in (*ABOUT, *COSTS)}
+    for one in page.beside:
         links = _links(path, page, one.about.name)
         values = {"page": one.linked(links)}
-        text = render_template("construct.html.j2", has_figures=bool(one.figures), values=values)
+        template = "cost.html.j2" if isinstance(one, CostPage) else "construct.html.j2"
+        text = render_template(template, has_figures=bool(one.figures), values=values)
         replace_file(beside.pop(one.about.name), text)
     replace_file(path, render(replace(page, links=_links(path, page, ""))))
     for stale in beside.values():
@@ -160,7 +167,7 @@ def write_report(results: Results, out: Path, *, title: str) -> Path:
 
 
 def construct_file(path: Path, construct: str) -> Path:
-    """Where a construct's page lies, beside the report's first page.
+    """Where the page of a construct or cost lies, beside the report's first page.
 
     >>> construct_file(Path("out/index.html"), "bias").name
     'bias.html'
@@ -175,7 +182,7 @@ def _links(path: Path, page: Page, current: str) -> tuple[Link, ...]:
     pages = [("", "Overview", path)]
     pages += [
         (one.about.name, one.about.title, construct_file(path, one.about.name))
-        for one in page.constructs
+        for one in page.beside
     ]
     return tuple(Link(label, quote(file.name), name == current) for name, label, file in pages)
 
@@ -239,6 +246,7 @@ def make_page(results: Results, title: str) -> Page:
         accuracy_tasks=accuracy_tasks,
         elsewhere=elsewhere,
         constructs=construct_pages(material, title),
+        costs=cost_pages(arrange(results, rows), title),
     )
 
 

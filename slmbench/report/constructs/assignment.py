@@ -89,13 +89,16 @@ SCORERS: Mapping[str, str] = {
     "canary_extraction": "privacy",
     "membership": "privacy",
     "pii_leak": "privacy",
+    "position": "scaling",
+    "retrieval": "scaling",
     "exact_match": OTHER,
     "lm_eval": OTHER,
     "multiple_choice": OTHER,
     "perplexity": OTHER,
 }
-"""Scorer -> page. ``other`` are general judges: see :data:`TASKS`, and what is neither there nor
-here goes by the part of the metrics table that its primary metric stands in."""
+"""Scorer -> page; ``scaling`` is one of the pages about costs. ``other`` are general judges: see
+:data:`TASKS`, and what is neither there nor here goes by the part of the metrics table that its
+primary metric stands in."""
 
 TASKS: Mapping[str, str] = {
     "slm_truthfulqa_binary": "hallucination",

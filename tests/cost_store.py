@@ -1,0 +1,161 @@
+"""Builders for the pages of costs: runs in rounds, fits of memory, limits, windows, loads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import builders as b
+from slmbench.analysis import load_results
+from slmbench.records import (
+    MachinePeaks,
+    Measurement,
+    Observation,
+    ObserverCost,
+    PhaseRecord,
+    ProbeEnding,
+    Provenance,
+    Status,
+)
+from slmbench.report.costs import CostPage
+from slmbench.report.costs.entries import Table
+from slmbench.report.page import make_page
+from slmbench.spec import RunSpec, VariantRef, WorkloadSpec
+from slmbench.spec.points import parse_point
+
+ROOT = b.variant("m-root")
+SMALL = b.variant("m-q4", parent="m-root")
+PEAKS = MachinePeaks(
+    threads=2,
+    read_bandwidth=2e10,
+    gemm_flops={"int8": 1e12, "float32": 2e11},
+    llc_bytes=33_000_000,
+    measured_utc="2026-01-01T00:00:00+00:00",
+    method="test",
+)
+OBSERVER = ObserverCost(
+    supervisor_cpu_s=0.2, supervisor_rss_bytes=80_000_000, wall_s=20.0, meters_s=0.05
+)
+MODEL = b.model(
+    4.5, decode_weight_bytes=80_000_000, matmul_parameters=134_000_000, attention_width=576
+)
+MB = 10**6
+
+
+def timed(
+    what: VariantRef,
+    workload: str = "latency",
+    points: Sequence[str] = ("pp512", "tg128"),
+    suite: str = "latency",
+    **changes: object,
+) -> RunSpec:
+    """A cell of a timed workload."""
+    work = WorkloadSpec(
+        **{
+            "workload": workload,
+            "points": tuple(map(parse_point, points)),
+            "repeats": 3,
+            "warmup": 0,
+            "window_s": 0,
+            "idle_s": 0,
+            "seed": 1,
+            "processes": 3,
+            **changes,
+        }  # type: ignore[arg-type]
+    )
+    return b.cell(what, work, suite=suite)
+
+
+def rounds(
+    spec: RunSpec, speed: float = 1.0, processes: int = 5, seen: Sequence[Observation] = ()
+) -> list[PhaseRecord]:
+    """Processes whose times differ by 1 % from round to round, and hardly within."""
+    assert isinstance(spec.work, WorkloadSpec)
+    found = []
+    for process in range(processes):
+        slow = (1 + 0.01 * (process % 3)) / speed
+        for point in spec.work.points:
+            prompt, label = point.prompt_tokens, point.label
+            ttft = [slow * (0.001 * prompt + 1e-7 * prompt**2) * (1 + 1e-3 * i) for i in (0, 2, 1)]
+            made = [b.measurement("ttft", *ttft, point=label)]
+            if point.output_tokens > 1:
+                step = slow * (0.01 + 1e-6 * point.depth)
+                tpot = [step * (1 + 1e-3 * i) for i in (1, 0, 2)]
+                made += [
+                    b.measurement("tpot", *tpot, point=label),
+                    b.measurement("decode_rate", *[1 / t for t in tpot], point=label),
+                    b.measurement("engine_share", 0.98, 0.99, 0.98, point=label),
+                ]
+            found.append(_in(b.phase("timed", *made, seen=seen), process))
+        load = b.measurement("load_time", 0.4 * slow, scope="engine imported before, page cache")
+        found.append(_in(b.phase("load", load), process))
+    return found
+
+
+def _in(phase: PhaseRecord, process: int) -> PhaseRecord:
+    return phase.model_copy(update={"process": process, "round": f"s-{process}"})
+
+
+def memory_phases(peak: float, runtime: float = 60 * MB) -> list[PhaseRecord]:
+    """A fresh process: engine alone, loading, prefill, decoding."""
+    point = "pp128+tg16"
+    return [
+        b.phase("runtime", b.measurement("peak_rss", runtime),
+                b.measurement("runtime_overhead", runtime)),
+        b.phase("load", b.measurement("peak_rss", 0.9 * peak), b.measurement("pss_anon", 5e7)),
+        b.phase("prefill", b.measurement("peak_rss", peak, point=point)),
+        b.phase("total", b.measurement("peak_memory", peak),
+                b.measurement("model_memory", peak - runtime)),
+    ]  # fmt: skip
+
+
+def context_phases(per_token: float = 23040) -> list[PhaseRecord]:
+    """Two processes a context: the cache is the formula's, a prefill takes twice as much."""
+    found = []
+    for process, name in enumerate(("pp240+tg16", "pp496+tg16", "pp1008+tg16") * 2):
+        cells = parse_point(name).tokens
+        held = b.measurement("pss_anon", 60 * MB + per_token * cells + 1000 * process, point=name)
+        peak = b.measurement("peak_rss", 70 * MB + 2 * per_token * cells, point=name)
+        found += [_in(b.phase("cache", held), process), _in(b.phase("prefill", peak), process)]
+    return found
+
+
+def frontier_phases() -> list[PhaseRecord]:
+    """100 MB: nothing fits. 400 MB: the whole window does. 800 MB: nobody knows."""
+
+    def probe(limit: int, context: int, status: Status) -> PhaseRecord:
+        ending = ProbeEnding(
+            limit_bytes=limit, enforced_by="cgroup v1", context=context, batch=1, status=status
+        )
+        ok = [b.measurement("decode_rate", 50.0), b.measurement("major_faults", 1234)]
+        phase = b.phase("probe", *(ok if status is Status.OK else ()))
+        return phase.model_copy(update={"probe": ending})
+
+    def found(metric: str, point: str, value: float | None) -> Measurement:
+        return Measurement(
+            metric=metric, samples=() if value is None else (value,), point=point, method="counter",
+            provenance=Provenance.MEASURED if value else Provenance.UNAVAILABLE,
+            reason="" if value else "no answer in time",
+        )  # fmt: skip
+
+    return [
+        probe(100 * MB, 256, Status.OOM),
+        probe(400 * MB, 2048, Status.OK),
+        b.phase(
+            "frontier",
+            found("max_context", "100 MB", None),
+            found("max_context", "400 MB", 2048),
+            found("max_batch", "256 tokens, 400 MB", 8),
+            found("max_context", "800 MB", None),
+        ),
+    ]
+
+
+def cost_pages_of(root: Path) -> dict[str, CostPage]:
+    """The cost pages about a store, by name."""
+    return {page.about.name: page for page in make_page(load_results(root), "t").costs}
+
+
+def tables(page: CostPage) -> dict[str, Table]:
+    """The tables of a page by their anchors."""
+    return {table.anchor: table for part in page.parts for table in part.tables}
