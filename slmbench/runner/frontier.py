@@ -25,6 +25,7 @@ from slmbench.records import (
 )
 from slmbench.runner.events import Listener, Silent
 from slmbench.runner.memory_group import MemoryGroup, NoGroup, memory_group
+from slmbench.runner.own_pages import own_pages
 from slmbench.runner.page_cache import residency
 from slmbench.runner.phases import utc_label
 from slmbench.runner.protocol import CellJob, WorkerJob
@@ -38,8 +39,8 @@ _LEAST_CONTEXT = 64
 _NO_FIT = frozenset({Status.OOM, Status.TIMEOUT, Status.UNSUPPORTED, Status.CRASHED})
 """Endings below a limit that mean: not this much. Anything else is a fault of its own."""
 _INCLUDES = {
-    "cgroup": "anonymous memory, kernel memory and page cache of the worker; the artefact was "
-    "dropped from the page cache before, shared libraries that others hold are free",
+    "cgroup": "anonymous memory, kernel memory and page cache of the worker, weights included; "
+    "shared libraries that other processes hold are free",
     "address": "address space: mapped weights and reserved ranges count in full, so more may fit",
     "CUDA": "PyTorch's allocator; the CUDA context and its libraries come on top",
 }
@@ -117,11 +118,9 @@ class Frontier:
         """Search under every limit, smallest first; all tries are phases of the outcome."""
         started = utc_label()
         self.listener.cell_started(self.spec, 0)
-        found: list[Measurement] = []
-        for limit in sorted(self.work.memory_limits):
-            found += [_measurement(one, self._enforced(limit)) for one in self._under(limit)]
-            if self.fault is not None:
-                break
+        with own_pages(Path(self.job.artefact)) as (artefact, note):
+            self.job = self.job.model_copy(update={"artefact": str(artefact)})
+            found = self._search_all(note)
         outcome = Outcome(
             spec=self.spec,
             environment=self.environment,
@@ -141,6 +140,14 @@ class Frontier:
             signal=fault.signal,
             stderr_tail=fault.stderr_tail,
         )
+
+    def _search_all(self, note: str) -> list[Measurement]:
+        found: list[Measurement] = []
+        for limit in sorted(self.work.memory_limits):
+            found += [_measurement(one, self._enforced(limit), note) for one in self._under(limit)]
+            if self.fault is not None:
+                break
+        return found
 
     def _under(self, limit: int) -> Iterator[_Found]:
         points = self.work.points
@@ -316,9 +323,9 @@ def _probe_phase(outcome: Outcome, ending: ProbeEnding, peak: int | None) -> Pha
     )
 
 
-def _measurement(found: _Found, enforced: str) -> Measurement:
+def _measurement(found: _Found, enforced: str, note: str) -> Measurement:
     includes = next((text for key, text in _INCLUDES.items() if enforced.startswith(key)), "")
-    scope = f"{enforced}: {includes}"
+    scope = "; ".join(filter(None, (f"{enforced}: {includes}", note)))
     if found.reason:
         return Measurement(
             metric=found.metric,
