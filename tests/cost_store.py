@@ -159,3 +159,36 @@ def cost_pages_of(root: Path) -> dict[str, CostPage]:
 def tables(page: CostPage) -> dict[str, Table]:
     """The tables of a page by their anchors."""
     return {table.anchor: table for part in page.parts for table in part.tables}
+
+
+def window(joules: float, seconds: float, scope: str, modelled: float = 0.0) -> PhaseRecord:
+    """A window of ten requests of pp128+tg64 with its figures, gross and net of 2 W."""
+    point = "pp128+tg64"
+    method = "sampled" if scope.startswith("wall") else "counter"
+
+    def derived(metric: str, value: float) -> Measurement:
+        return b.measurement(
+            metric, value, point=point, scope=scope, method=method, provenance=Provenance.DERIVED
+        )
+
+    net = joules - 2 * seconds
+    rows = [
+        derived("energy_total", joules),
+        derived("energy_per_request", joules / 10),
+        derived("energy_per_token", joules / 640),
+        derived("energy_net_per_token", net / 640),
+        derived("mean_power", joules / seconds),
+        b.measurement("window_request_time", seconds / 10, point=point, scope="this window",
+                      method="derived", provenance=Provenance.DERIVED),
+    ]  # fmt: skip
+    names = {"energy_estimate": 1, "energy_estimate_per_request": 10}
+    for metric, share in names.items() if modelled else ():
+        rows.append(
+            b.measurement(
+                metric, modelled / share, point=point, method="modelled",
+                scope="whole machine, modelled, cpu by machine load", reason="a model of load",
+                provenance=Provenance.ESTIMATED,
+            )
+        )  # fmt: skip
+    made = b.phase("window", *rows)
+    return made.model_copy(update={"duration_ns": int(seconds * 1e9)})

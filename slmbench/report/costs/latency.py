@@ -130,11 +130,6 @@ def level_figure(costs: Costs, block: Block, metric: str, point: str) -> Figure 
     unit = METRICS[metric].unit
     scale = scale_for(unit, values)
 
-    def scaled(e: Estimate) -> Estimate:
-        ends = (None if end is None else end / scale.divisor for end in (e.value, e.low, e.high))
-        value, low, high = ends
-        return Estimate(value, e.n, low, high, None, e.method)
-
     return _by_level(
         block,
         (
@@ -144,9 +139,17 @@ def level_figure(costs: Costs, block: Block, metric: str, point: str) -> Figure 
         ),
         (f"{label} [{scale.label}] {arrow(metric)}", scale.label),
         lambda run: (
-            None if (row := costs.row(run, metric, point=point)) is None else scaled(row.estimate)
+            None
+            if (row := costs.row(run, metric, point=point)) is None
+            else scaled_estimate(row.estimate, scale.divisor)
         ),
     )
+
+
+def scaled_estimate(e: Estimate, divisor: float) -> Estimate:
+    """The estimate in display units, its standard error left out."""
+    value, low, high = (None if x is None else x / divisor for x in (e.value, e.low, e.high))
+    return Estimate(value, e.n, low, high, None, e.method)
 
 
 def _by_level(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from slmbench.analysis import MEANINGS, Flag, FlagMeaning
 from slmbench.report.constructs.assignment import About
-from slmbench.report.costs import memory, performance
+from slmbench.report.costs import energy, memory, performance
 from slmbench.report.costs.about import COSTS
 from slmbench.report.costs.entries import Part
 from slmbench.report.costs.material import Block, Costs
@@ -18,6 +18,7 @@ from slmbench.spec import Suite
 _BUILDERS: Mapping[str, tuple[Callable[[Costs], tuple[Part, ...]], tuple[str, ...]]] = {
     "performance": (performance.build, performance.WORKLOADS),
     "memory": (memory.build, memory.WORKLOADS),
+    "energy": (energy.build, energy.WORKLOADS),
 }
 """Page -> what makes its parts, and the workloads that it is about."""
 SIMULATED = "simulated"

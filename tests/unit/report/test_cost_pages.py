@@ -222,3 +222,64 @@ def test_what_fits_is_answered_from_tries(tmp_path: Path) -> None:
     assert "up to 2048 tokens, the whole window" in answers[1].below
     assert any("1,234 major faults" in line for line in answers[1].below)
     assert "1 oom" in answers[0].tooltip
+
+
+def _energy_store(root: Path) -> b.Shelf:
+    """Three systems with a counter, one at the wall; the model beside one."""
+    shelf = b.Shelf(root)
+    board, wall = "gpu0 board only", "wall, whole machine"
+    for name, joules, seconds, scope in (
+        ("a", 100.0, 10.0, board), ("b", 60.0, 7.0, board), ("d", 80.0, 12.0, board),
+        ("e", 500.0, 10.0, wall),
+    ):  # fmt: skip
+        spec = c.timed(b.variant(name), "energy", ("pp128+tg64",), "energy")
+        windows = [c.window(joules * k, seconds, scope, 30 * seconds) for k in (1, 1.01, 0.99)]
+        shelf.load(spec, *windows)
+    return shelf
+
+
+def test_energies_are_parted_by_grade_and_scope_and_never_ordered(tmp_path: Path) -> None:
+    page = c.cost_pages_of(_energy_store(tmp_path).root)["energy"]
+    table = c.tables(page)["energy-energy-pp128-tg64"]
+    assert [row.name for row in table.rows] == [
+        "Grade A: wall meter · wall, whole machine", "e",
+        "Grade B: hardware counter · gpu0 board only", "a", "b", "d",
+    ]  # fmt: skip
+    gross, net = entry(table, 3, "Energy per output"), entry(table, 3, "Energy above idle per out")
+    assert isinstance(gross, Reading)
+    assert isinstance(net, Reading)
+    assert gross.cell.value == pytest.approx(100 / 640)
+    assert net.cell.value == pytest.approx(80 / 640)
+    assert gross.cell.grade == "B"
+    model = c.tables(page)["energy-energy-pp128-tg64-model"]
+    assert model.rows[0].name.startswith("Grade D: load model")
+    (figure,) = [f for f in page.figures if f.name.startswith("energy-energy")]
+    assert "Grade B (hardware counter), gpu0 board only" in figure.caption
+    assert all(len(trace["x"]) == 3 for trace in figure.spec["data"])
+
+
+def test_model_and_meter_and_time_are_held_against_each_other(tmp_path: Path) -> None:
+    page = c.cost_pages_of(_energy_store(tmp_path).root)["energy"]
+    agreement = c.tables(page)["agreement-table"]
+    ratio = entry(agreement, 0, "Modelled /")
+    assert isinstance(ratio, Reading)
+    assert ratio.cell.value == pytest.approx(3)
+    verdicts = {row.name + row.below[2]: row for row in c.tables(page)["information-table"].rows}
+    of_model = verdicts[
+        "Energy per request (codecarbon model)whole machine, modelled, cpu by machine load"
+    ].cells[1]
+    of_meter = verdicts["Energy per requestgpu0 board only"].cells[1]
+    assert isinstance(of_model, Words)
+    assert isinstance(of_meter, Words)
+    assert (of_model.text, of_meter.text) == ("no", "yes")
+
+
+def test_energy_that_nobody_could_read_has_its_reason(tmp_path: Path) -> None:
+    nothing = b.measurement("energy_gross", point="pp128+tg64", reason="no RAPL counters")
+    spec = c.timed(c.ROOT, "energy", ("pp128+tg64",), "energy")
+    estimate = c.window(10, 1, "x", 30).measurements[-2:]
+    b.Shelf(tmp_path).load(spec, b.phase("window", nothing, *estimate))
+    page = c.cost_pages_of(tmp_path)["energy"]
+    (part,) = [p for p in page.parts if p.anchor == "grades"]
+    assert part.notes == ("No measured figure: no RAPL counters (m-root on fake-cpu).",)
+    assert "energy-energy-pp128-tg64" not in c.tables(page)
