@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -192,3 +193,46 @@ def window(joules: float, seconds: float, scope: str, modelled: float = 0.0) -> 
         )  # fmt: skip
     made = b.phase("window", *rows)
     return made.model_copy(update={"duration_ns": int(seconds * 1e9)})
+
+
+LENGTHS = ("pp256", "pp512", "pp1024", "pp2048", "tg16@d256", "tg16@d512", "tg16@d1024")
+
+
+def quadratic(spec: RunSpec, processes: int = 3) -> list[PhaseRecord]:
+    """t = 0.01 + 0.001 T + 1e-6 T², TPOT = 0.02 + 1e-5 T, ± 0.1 % by process."""
+    assert isinstance(spec.work, WorkloadSpec)
+    found = []
+    for process in range(processes):
+        factor = 1 + 1e-3 * (process - 1)
+        for point in spec.work.points:
+            t, held = point.prompt_tokens, point.depth + 1 + point.output_tokens / 2
+            made = [b.measurement("ttft", factor * (0.01 + 1e-3 * t + 1e-6 * t * t),
+                                  point=point.label)]  # fmt: skip
+            if point.output_tokens > 1:
+                step = factor * (0.02 + 1e-5 * held)
+                made.append(b.measurement("tpot", step, step, point=point.label))
+            found.append(_in(b.phase("timed", *made), process))
+    return found
+
+
+def retrieval(shelf: b.Shelf, found: dict[int, float]) -> None:
+    """A passkey run: by words the share found, at two depths; the longest does not fit."""
+    places = [(words, depth) for words in (*found, 800) for depth in (0, 50) for _ in range(20)]
+    plain = b.choice_items("slm_passkey", len(places))
+    items = tuple(
+        item.model_copy(
+            update={
+                "target": json.dumps({"words": w, "depth": d, "key": "1", "others": []}),
+                "choices": (),
+            }
+        )
+        for item, (w, d) in zip(plain.items, places, strict=True)
+    )
+    scores = [
+        None if w not in found else float(i % 20 < round(20 * found[w]))
+        for i, (w, _) in enumerate(places)
+    ]
+    tokens = [None if w not in found else 1.2 * w for w, _ in places]
+    spec = b.cell(ROOT, b.task("slm_passkey", "retrieval_correct"), suite="long_context")
+    asked = plain.model_copy(update={"scorer": "retrieval", "items": items})
+    shelf.task(spec, asked, {"retrieval_correct": scores, "context_tokens": tokens})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,6 +98,16 @@ class Costs:
         """Whether any of the runs has a value of the metric."""
         rows = (self.row(run, metric, point=point) for run in runs)
         return any(row is not None and row.estimate.value is not None for row in rows)
+
+
+def costs_of(*workloads: str) -> Callable[[Costs], tuple[StoredRun, ...]]:
+    """What gives all runs of these workloads."""
+
+    def found(costs: Costs) -> tuple[StoredRun, ...]:
+        blocks = [block for name in workloads for block in costs.of(name)]
+        return tuple(run for block in blocks for run in block.runs.values())
+
+    return found
 
 
 def arrange(results: Results, rows: Sequence[LeaderboardRow]) -> Costs:

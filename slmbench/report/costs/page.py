@@ -7,20 +7,33 @@ from dataclasses import dataclass, replace
 
 from slmbench.analysis import MEANINGS, Flag, FlagMeaning
 from slmbench.report.constructs.assignment import About
-from slmbench.report.costs import energy, memory, performance
+from slmbench.report.costs import energy, memory, performance, scaling
 from slmbench.report.costs.about import COSTS
 from slmbench.report.costs.entries import Part
-from slmbench.report.costs.material import Block, Costs
+from slmbench.report.costs.material import Costs, costs_of
 from slmbench.report.figures import Figure
 from slmbench.report.rendering import Link
 from slmbench.spec import Suite
+from slmbench.store import StoredRun
 
-_BUILDERS: Mapping[str, tuple[Callable[[Costs], tuple[Part, ...]], tuple[str, ...]]] = {
-    "performance": (performance.build, performance.WORKLOADS),
-    "memory": (memory.build, memory.WORKLOADS),
-    "energy": (energy.build, energy.WORKLOADS),
+
+@dataclass(frozen=True, slots=True)
+class _Builder:
+    """What makes a page."""
+
+    build: Callable[[Costs], tuple[Part, ...]]
+    runs: Callable[[Costs], tuple[StoredRun, ...]]
+    """The runs that it is about."""
+    workloads: tuple[str, ...]
+    """For combinations that were left out."""
+
+
+_BUILDERS: Mapping[str, _Builder] = {
+    "performance": _Builder(performance.build, performance.runs, performance.WORKLOADS),
+    "memory": _Builder(memory.build, costs_of(*memory.WORKLOADS), memory.WORKLOADS),
+    "energy": _Builder(energy.build, costs_of(*energy.WORKLOADS), energy.WORKLOADS),
+    "scaling": _Builder(scaling.build, scaling.runs, scaling.WORKLOADS),
 }
-"""Page -> what makes its parts, and the workloads that it is about."""
 SIMULATED = "simulated"
 TABLES: Mapping[str, tuple[str, ...]] = {
     "performance": ("costs", "percentiles", "noise_floors", "sustained", "compare", "samples"),
@@ -75,12 +88,12 @@ def cost_pages(costs: Costs, title: str) -> tuple[CostPage, ...]:
 
 
 def _page(costs: Costs, about: About, title: str) -> CostPage | None:
-    build, workloads = _BUILDERS[about.name]
-    parts = tuple(part for part in build(costs) if not part.empty)
+    builder = _BUILDERS[about.name]
+    parts = tuple(part for part in builder.build(costs) if not part.empty)
     if not any(part.tables or part.figures for part in parts):
         return None
-    blocks = [block for name in workloads for block in costs.of(name)]
-    named = dict.fromkeys(block.suite for block in blocks)
+    runs = builder.runs(costs)
+    named = dict.fromkeys(run.spec.suite for run in runs)
     kept = {suite.name: suite for suite in costs.results.suites}
     return CostPage(
         title=f"{about.title} · {title}",
@@ -90,10 +103,10 @@ def _page(costs: Costs, about: About, title: str) -> CostPage | None:
         suites=tuple(kept[name] for name in named if name in kept),
         unnamed_suites=tuple(name for name in named if name not in kept),
         parts=parts,
-        simulated=_simulated(costs, blocks, workloads),
+        simulated=_simulated(costs, runs, builder.workloads),
         flags=_flags(parts),
-        sizes=tuple(sorted({size for block in blocks for size in block.sizes})),
-        runs=sum(len(block.runs) for block in blocks),
+        sizes=tuple(sorted({run.spec.size for run in runs})),
+        runs=len(runs),
     )
 
 
@@ -110,7 +123,9 @@ def _flags(parts: Sequence[Part]) -> tuple[FlagMeaning, ...]:
     return tuple(MEANINGS[flag] for flag in sorted(seen))
 
 
-def _simulated(costs: Costs, blocks: Sequence[Block], workloads: Sequence[str]) -> tuple[str, ...]:
+def _simulated(
+    costs: Costs, runs: Sequence[StoredRun], workloads: Sequence[str]
+) -> tuple[str, ...]:
     """Left out by the plan, or declared so by what loaded them."""
     found = [
         f"{skip.variant} on {skip.target}"
@@ -118,9 +133,8 @@ def _simulated(costs: Costs, blocks: Sequence[Block], workloads: Sequence[str]) 
         if SIMULATED in skip.reason and skip.work in workloads
     ]
     found += [
-        f"{line.label} on {line.system.target}"
-        for block in blocks
-        for line in block.lines
-        if (model := block.runs[line.system].record.model) is not None and model.kernel == SIMULATED
+        f"{run.spec.variant.name} on {run.spec.target.name}"
+        for run in runs
+        if run.record.model is not None and run.record.model.kernel == SIMULATED
     ]
     return tuple(dict.fromkeys(found))

@@ -7,6 +7,7 @@ from slmbench.report.costs.latency import is_scaling, latency_parts
 from slmbench.report.costs.limits import loading_part, observer_part, percentile_part, roofline_part
 from slmbench.report.costs.material import Costs
 from slmbench.report.costs.sustained import sustained_part
+from slmbench.store import StoredRun
 
 WORKLOADS = ("latency", "sustained")
 
@@ -25,6 +26,12 @@ def build(costs: Costs) -> tuple[Part, ...]:
         observer_part(costs),
         elsewhere(costs),
     )
+
+
+def runs(costs: Costs) -> tuple[StoredRun, ...]:
+    """What the page is about."""
+    timed = [block for block in costs.of("latency") if not is_scaling(block)]
+    return tuple(run for b in (*timed, *costs.of("sustained")) for run in b.runs.values())
 
 
 def elsewhere(costs: Costs) -> Part:
