@@ -81,7 +81,7 @@ COST: tuple[Metric, ...] = (
         "lower",
         "max",
         "Runtime overhead",
-        "Pss of the worker with its engine imported and no model loaded",
+        "VmHWM of the worker with its engine imported and no model loaded (Pss where there is none)",
     ),
     Metric(
         "pss_anon",
