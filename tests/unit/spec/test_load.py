@@ -275,14 +275,14 @@ def test_lineage_problems_point_at_their_variant(tmp_path: Path) -> None:
             "{technique: gguf_quantise, type: Q2_K}",
             '9:25: variants.1.recipe.technique: found text "gguf_quantise"; allowed: one of '
             '"dequantize", "gguf_export", "gguf_quantize", "torchao", "depth_prune", "lora", '
-            '"random_init\"; '
+            '"random_init"; '
             "did you mean gguf_quantize?",
         ),
         (
             "{type: Q2_K}",
             "9:13: variants.1.recipe: 'technique' is missing; allowed: one of "
             '"dequantize", "gguf_export", "gguf_quantize", "torchao", "depth_prune", "lora", '
-            '"random_init\"',
+            '"random_init"',
         ),
         (
             "{technique: depth_prune, drop_layers: 65}",

@@ -155,7 +155,7 @@ def test_what_an_override_made_is_placed_at_its_nearest_ancestor(models: Path) -
     assert found == [
         f"{models}:2:5: variants.0.recipe: 'technique' is missing; allowed: one of "
         '"dequantize", "gguf_export", "gguf_quantize", "torchao", "depth_prune", "lora", '
-        '"random_init\"'
+        '"random_init"'
     ]
 
 
