@@ -81,7 +81,7 @@ COST: tuple[Metric, ...] = (
         "lower",
         "max",
         "Runtime overhead",
-        "VmHWM of the worker with its engine imported and no model loaded (Pss where there is none)",
+        "VmHWM of the worker with its engine imported and no model loaded (else Pss)",
     ),
     Metric(
         "pss_anon",
