@@ -236,3 +236,15 @@ def retrieval(shelf: b.Shelf, found: dict[int, float]) -> None:
     spec = b.cell(ROOT, b.task("slm_passkey", "retrieval_correct"), suite="long_context")
     asked = plain.model_copy(update={"scorer": "retrieval", "items": items})
     shelf.task(spec, asked, {"retrieval_correct": scores, "context_tokens": tokens})
+
+
+def load_phase(place: str, ttft: float, goodput: float, failed: int = 0) -> PhaseRecord:
+    """Forty requests of one load: most near ``ttft``, the last one five times as long."""
+    times = [ttft * (1 + 0.001 * ((7 * i) % 40)) for i in range(39)] + [5 * ttft]
+    return b.phase(
+        "timed",
+        b.measurement("ttft", *times, point=place, scope="per request, at the client"),
+        b.measurement("goodput", goodput, point=place, scope="steady window"),
+        b.measurement("failed_requests", float(failed), point=place,
+                      scope="timeout" if failed else "any kind"),
+    )  # fmt: skip

@@ -16,7 +16,7 @@ from slmbench.report.constructs.systems import Line, by_bits
 from slmbench.report.costs.energy_checks import check_parts
 from slmbench.report.costs.entries import Entry, Head, Part, Row, Table, Words, reading
 from slmbench.report.costs.latency import scaled_estimate
-from slmbench.report.costs.material import Block, Costs, head, named
+from slmbench.report.costs.material import Block, Costs, head, named, slug
 from slmbench.report.figures import Figure
 from slmbench.report.format import scale_for
 from slmbench.spec.points import parse_point
@@ -155,7 +155,7 @@ def _tables(costs: Costs, block: Block, point: str) -> list[Table]:
             for r in _rows(costs, block))]  # fmt: skip
         rows = _graded(costs, block, point, bases, columns)
         if rows:
-            anchor = f"energy-{block.suite}-{_slug(point)}{'-windows' if folded else ''}"
+            anchor = f"energy-{block.suite}-{slug(point)}{'-windows' if folded else ''}"
             heads = tuple(head(m) for m in columns)
             found.append(Table(anchor, title, "", "Variant", heads, rows, folded=folded))
     return found
@@ -198,10 +198,6 @@ def _factors(rows: Iterable[MetricRow]) -> tuple[str, ...]:
     return tuple(f"Carbon rests on: {text}." for text in dict.fromkeys(told))
 
 
-def _slug(point: str) -> str:
-    return point.replace("+", "-").replace("@", "-").replace("×", "-")
-
-
 def _figure(costs: Costs, block: Block, point: str) -> Figure | None:
     """Energy per token, gross and net, of the grade and scope that most systems have."""
     prefill = parse_point(point).output_tokens == 1
@@ -242,7 +238,7 @@ def _figure(costs: Costs, block: Block, point: str) -> Figure | None:
         f"Grade {basis[0]} ({SOURCES[basis[0]]}), {basis[1]}; others are left out. Medians of "
         "windows with 95 % intervals."
     )
-    name = f"energy-{block.suite}-{_slug(point)}-figure"
+    name = f"energy-{block.suite}-{slug(point)}-figure"
     return draw(name, f"Energy {what}, {point}", caption, series, axes)
 
 
@@ -259,7 +255,7 @@ def _estimated(costs: Costs, blocks: Sequence[Block]) -> Part:
             bases = [b for b in _bases(costs, block, point, MODELLED) if b[0] not in RANKED]
             columns = [m for m in MODELLED if costs.has(block.runs.values(), m, point)]
             if rows := _graded(costs, block, point, bases, columns):
-                anchor = f"energy-{block.suite}-{_slug(point)}-model"
+                anchor = f"energy-{block.suite}-{slug(point)}-model"
                 heads = tuple(head(m) for m in columns)
                 tables.append(Table(anchor, point, "", "Variant", heads, rows))
     lead = (

@@ -13,7 +13,7 @@ from slmbench.report.constructs.drawing import Axes, Mark, Series, categories, d
 from slmbench.report.constructs.levels import BITS
 from slmbench.report.constructs.systems import by_bits
 from slmbench.report.costs.entries import Entry, Head, Part, Table, change
-from slmbench.report.costs.material import Block, Costs, head, named
+from slmbench.report.costs.material import Block, Costs, head, named, slug
 from slmbench.report.figures import Figure
 from slmbench.report.format import scale_for
 from slmbench.spec.points import parse_point
@@ -86,12 +86,8 @@ def _table(costs: Costs, block: Block, point: str) -> Table:
                 cells.append(change(costs.change(run, metric, point)))
         rows.append(named(line, block, cells))
     return Table(
-        f"latency-{block.suite}-{_slug(point)}", point, "", "Variant", tuple(heads), tuple(rows)
+        f"latency-{block.suite}-{slug(point)}", point, "", "Variant", tuple(heads), tuple(rows)
     )
-
-
-def _slug(point: str) -> str:
-    return point.replace("+", "-").replace("@", "-").replace("×", "-")
 
 
 def _figures(costs: Costs, block: Block) -> tuple[Figure, ...]:

@@ -7,13 +7,19 @@ from collections.abc import Iterable, Sequence
 from slmbench.analysis import MetricRow
 from slmbench.analysis.cost_frames import observer_share
 from slmbench.analysis.noise import noise_rows
-from slmbench.analysis.percentiles import PER_TOKEN, QUANTILES, PercentileRow, percentile_rows
+from slmbench.analysis.percentiles import (
+    FEWEST,
+    PER_TOKEN,
+    QUANTILES,
+    PercentileRow,
+    percentile_rows,
+)
 from slmbench.metrics import METRICS
 from slmbench.records import MachinePeaks, Provenance
 from slmbench.report.cells import Cell, cell_of
 from slmbench.report.costs.entries import Entry, Head, Part, Reading, Row, Table, Words
 from slmbench.report.costs.latency import headline, is_scaling, level_figure, runs_of
-from slmbench.report.costs.material import Block, Costs, head, named
+from slmbench.report.costs.material import Block, Costs, head, named, slug
 from slmbench.report.format import show
 from slmbench.store import StoredRun
 
@@ -133,7 +139,7 @@ def tails(costs: Costs, blocks: Sequence[Block], anchor: str) -> Part:
                 most = max(most, 0 if p.row.metric in PER_TOKEN else p.estimate.n)
         for (metric, point), of_systems in found.items():
             every = [p for mine in of_systems.values() for p in mine.values()]
-            if any(p.estimate.value is not None and p.quantile > 0.5 for p in every):
+            if any(p.quantile > 0.5 and p.estimate.n >= FEWEST[p.quantile] for p in every):
                 tables.append(_tail_table(block, metric, point, of_systems))
             elif metric not in PER_TOKEN:
                 missing = True
@@ -159,9 +165,8 @@ def _tail_table(
     label = METRICS[metric].label
     title = f"{label}, {point}" if len(block.points) > 1 or point else label
     heads = tuple(Head(f"p{100 * q:g}", f"{100 * q:g} % are faster") for q in QUANTILES)
-    slug = point.replace("+", "-").replace("@", "-").replace("×", "-").replace("/", "-")
-    return Table(f"tail-{block.suite}-{metric}-{slug}", title, "", "Variant", heads, tuple(rows),
-                 folded=True)  # fmt: skip
+    anchor = f"tail-{block.suite}-{metric}-{slug(point)}"
+    return Table(anchor, title, "", "Variant", heads, tuple(rows), folded=True)
 
 
 def _tail(p: PercentileRow) -> Reading:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,6 +132,15 @@ def head(metric: str, title: str = "", below: str = "") -> Head:
     """The column of a metric."""
     declared = METRICS[metric]
     return Head(titled(title or declared.label, metric), declared.definition, below)
+
+
+def slug(text: str) -> str:
+    """What may stand in an anchor.
+
+    >>> slug("sweep@0.25/s")
+    'sweep-0-25-s'
+    """
+    return re.sub(r"[^A-Za-z0-9_]+", "-", text).strip("-")
 
 
 def named(line: Line, block: Block, cells: Iterable[Entry]) -> Row:

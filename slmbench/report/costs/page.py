@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from slmbench.analysis import MEANINGS, Flag, FlagMeaning
 from slmbench.report.constructs.assignment import About
-from slmbench.report.costs import energy, memory, performance, scaling
+from slmbench.report.costs import energy, memory, performance, scaling, serving
 from slmbench.report.costs.about import COSTS
 from slmbench.report.costs.entries import Part
 from slmbench.report.costs.material import Costs, costs_of
@@ -33,6 +33,7 @@ _BUILDERS: Mapping[str, _Builder] = {
     "memory": _Builder(memory.build, costs_of(*memory.WORKLOADS), memory.WORKLOADS),
     "energy": _Builder(energy.build, costs_of(*energy.WORKLOADS), energy.WORKLOADS),
     "scaling": _Builder(scaling.build, scaling.runs, scaling.WORKLOADS),
+    "serving": _Builder(serving.build, costs_of(*serving.WORKLOADS), serving.WORKLOADS),
 }
 SIMULATED = "simulated"
 TABLES: Mapping[str, tuple[str, ...]] = {
@@ -83,7 +84,7 @@ class CostPage:
 
 def cost_pages(costs: Costs, title: str) -> tuple[CostPage, ...]:
     """The pages that have runs, in the order of the navigation."""
-    found = [_page(costs, about, title) for name, about in COSTS.items() if name in _BUILDERS]
+    found = [_page(costs, about, title) for about in COSTS.values()]
     return tuple(page for page in found if page is not None)
 
 

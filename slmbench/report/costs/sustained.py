@@ -6,7 +6,7 @@ from slmbench.analysis.sustained import Sustained, binned, sustained
 from slmbench.report.costs.drawing import Curve, Frame, Spot, curves
 from slmbench.report.costs.entries import Entry, Part, Table, Words
 from slmbench.report.costs.entries import Head as Column
-from slmbench.report.costs.material import Block, Costs, head, named
+from slmbench.report.costs.material import Block, Costs, head, named, slug
 from slmbench.report.figures import Figure
 from slmbench.report.format import show
 from slmbench.report.leaderboard import System
@@ -43,7 +43,7 @@ def _table(
         cells: list[Entry] = [costs.entry(run, m, point=point) for m in METRICS_SHOWN]
         cells.append(_course(found.get((line.system, point), [])))
         rows.append(named(line, block, cells))
-    return Table(f"sustained-{block.suite}-{point.replace('+', '-')}", point, "", "Variant", heads,
+    return Table(f"sustained-{block.suite}-{slug(point)}", point, "", "Variant", heads,
                  tuple(rows))  # fmt: skip
 
 
@@ -67,7 +67,7 @@ def _figure(
         for one in found.get((line.system, point), [])[:1]:
             spots = _spots(one)
             drawn.append(Curve(f"{line.short}", spots, joined=True))
-    name = f"sustained-{block.suite}-{point.replace('+', '-')}-figure"
+    name = f"sustained-{block.suite}-{slug(point)}-figure"
     caption = "Mean rate of successive requests over time, one process each."
     frame = Frame("time [s]", "rate of requests [tok/s]")
     return curves(name, f"Rate over time, {point}", caption, drawn, frame)
