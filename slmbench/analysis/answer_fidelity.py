@@ -78,15 +78,19 @@ def answered_run(
     scores: Judged | None,
     vocabulary: tuple[int, tuple[int, ...]] | None,
 ) -> AnsweredRun:
-    """Condense what a run answered; ``scores`` are the judgements of its primary metric."""
+    """Condense what a run answered; ``scores`` are the judgements of its primary metric.
+
+    Judgements of windows of a text are no answers to items, and are left out.
+    """
+    clusters = {item.item_id: f"{items.task} {item.cluster}" for item in items.items}
     judged = () if scores is None else zip(scores.items, scores.values, strict=True)
     return AnsweredRun(
         items.task,
         primary,
         {a.item.item_id: a for a in condensed(items, outputs).choices},
         _generated(outputs),
-        {item.item_id: f"{items.task} {item.cluster}" for item in items.items},
-        {item: value for item, value in judged if value is not None},
+        clusters,
+        {item: value for item, value in judged if value is not None and item in clusters},
         vocabulary,
     )
 

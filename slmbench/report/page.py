@@ -246,7 +246,7 @@ def make_page(results: Results, title: str) -> Page:
         accuracy_tasks=accuracy_tasks,
         elsewhere=elsewhere,
         constructs=construct_pages(material, title),
-        costs=cost_pages(arrange(results, rows), title),
+        costs=cost_pages(arrange(results, rows, comparison), title),
     )
 
 

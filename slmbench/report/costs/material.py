@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from slmbench.analysis import Delta, MetricRow, Results
+from slmbench.analysis import Comparison, Delta, MetricRow, Results
 from slmbench.metrics import METRICS
 from slmbench.records import Status
 from slmbench.report.cells import Cell
@@ -17,15 +17,8 @@ from slmbench.report.leaderboard import LeaderboardRow, System
 from slmbench.spec import WorkloadSpec
 from slmbench.store import StoredRun
 
-COMPARED = (
-    "ttft",
-    "tpot",
-    "peak_memory",
-    "model_memory",
-    "energy_per_request",
-    "output_throughput",
-)
-"""Metrics whose ratio to the parent stands on a page."""
+COMPARED = ("ttft", "output_throughput")
+"""Metrics whose ratio to the parent stands on a page, beside the primary ones of workloads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,18 +104,20 @@ def costs_of(*workloads: str) -> Callable[[Costs], tuple[StoredRun, ...]]:
     return found
 
 
-def arrange(results: Results, rows: Sequence[LeaderboardRow]) -> Costs:
-    """Sort timed runs into blocks; nothing is compared where there are none."""
+def arrange(results: Results, rows: Sequence[LeaderboardRow], compared: Comparison) -> Costs:
+    """Sort timed runs into blocks.
+
+    ``compared`` are the primary differences from the parents; others are made here, and only where
+    there are timed runs.
+    """
     lines = lines_of(rows)
     blocks = _blocks(results, lines)
     by_run: dict[Path, list[MetricRow]] = {}
     for row in results.metric_rows:
         if isinstance(row.run.spec.work, WorkloadSpec):
             by_run.setdefault(row.run.folder, []).append(row)
-    changes = {}
-    if blocks:
-        compared = results.compare(metrics=COMPARED)
-        changes = {_key(d.row): d for d in compared.deltas}
+    beside = results.compare(metrics=COMPARED).deltas if blocks else ()
+    changes = {_key(d.row): d for d in (*compared.deltas, *beside)}
     return Costs(
         results, lines, blocks, {folder: tuple(mine) for folder, mine in by_run.items()}, changes
     )

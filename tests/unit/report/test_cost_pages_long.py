@@ -8,7 +8,10 @@ import pytest
 
 import builders as b
 import cost_store as c
+from slmbench.records import ScoreRow
 from slmbench.report.costs.entries import Entry, Reading, Table, Tint, Words
+from slmbench.spec import VariantRef
+from slmbench.store import FinishedRun, save_items, seal
 
 
 def entry(table: Table, row: int, head: str) -> Entry:
@@ -108,19 +111,33 @@ def test_the_grid_has_intervals_and_what_did_not_fit(tmp_path: Path) -> None:
     assert "fails when long" in {f.flag for f in page.flags}
 
 
-def test_position_is_drawn_by_range(tmp_path: Path) -> None:
+def _position(shelf: b.Shelf, what: VariantRef, rise: float) -> None:
+    """Two ranges of each of ten windows; judgements have the window's id, as the scorer's."""
     items = b.choice_items("slm_long_text", 20, clusters=10)
     ranges = ("0 to 255", "256 to 511")
-    named = tuple(
-        item.model_copy(update={"group": ranges[i // 10]}) for i, item in enumerate(items.items)
-    )
-    spec = b.cell(c.ROOT, b.task("slm_long_text", "position_nll"), suite="long_context")
-    values = [2.0 + 0.01 * (i % 10) + (0.5 if i >= 10 else 0) + 0.001 * i for i in range(20)]
-    asked = items.model_copy(update={"scorer": "position", "items": named})
-    b.Shelf(tmp_path).task(spec, asked, {"position_nll": values})
+    rows = [
+        ScoreRow(
+            item_id=f"t/{i % 10}", cluster=f"c{i % 10}", group=ranges[i // 10],
+            metric="position_nll", value=2.0 + 0.01 * (i % 10) + rise * (i // 10) + 1e-4 * i * i,
+        )
+        for i in range(20)
+    ]  # fmt: skip
+    spec = b.cell(what, b.task("slm_long_text", "position_nll"), suite="long_context")
+    asked = items.model_copy(update={"scorer": "position"})
+    made = b.record(spec, item_set=save_items(shelf.root, asked), items_total=20)
+    run = FinishedRun(spec, b.environment(), made, (), tuple(rows), "position")
+    seal(shelf.root, run)
+
+
+def test_position_is_drawn_by_range(tmp_path: Path) -> None:
+    shelf = b.Shelf(tmp_path)
+    _position(shelf, c.ROOT, 0.5)
+    _position(shelf, c.SMALL, 0.0)
     page = c.cost_pages_of(tmp_path)["scaling"]
     (figure,) = page.figures
-    assert list(figure.spec["data"][0]["x"]) == list(ranges)
-    symptom = c.tables(page)["symptoms-table"].rows[0].cells[0]
-    assert isinstance(symptom, Words)
-    assert symptom.text == "yes"
+    assert list(figure.spec["data"][0]["x"]) == ["0 to 255", "256 to 511"]
+    table = c.tables(page)["symptoms-table"]
+    said = {row.name: row.cells[0] for row in table.rows}
+    assert {name: word.text for name, word in said.items() if isinstance(word, Words)} == {
+        "m-root": "yes", "m-q4": "no",
+    }  # fmt: skip
