@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -166,9 +166,15 @@ def _linearised(values: Sequence[float], weights: Sequence[float]) -> tuple[floa
 
 
 def pairs_of(parent: Judged, variant: Judged) -> Pairs | None:
-    """Items that both runs scored; None when there are none."""
-    left = {item: i for i, item in enumerate(parent.items)}
-    shared = [(left[item], j) for j, item in enumerate(variant.items) if item in left]
+    """Items that both runs scored; None when there are none.
+
+    Where an item is judged several times (a text by ranges of positions), its groups tell the
+    judgements apart.
+    """
+    by_group = any(len(set(run.items)) < len(run.items) for run in (parent, variant))
+    left = {name: i for i, name in enumerate(_names(parent, by_group=by_group))}
+    right = enumerate(_names(variant, by_group=by_group))
+    shared = [(left[name], j) for j, name in right if name in left]
     kept = [(i, j) for i, j in shared if _scored(parent, i) and _scored(variant, j)]
     if not kept:
         return None
@@ -182,6 +188,12 @@ def pairs_of(parent: Judged, variant: Judged) -> Pairs | None:
         tuple(w for i, _ in kept if (w := parent.weights[i]) is not None) if weighed else (),
         tuple(w for _, j in kept if (w := variant.weights[j]) is not None) if weighed else (),
     )
+
+
+def _names(judged: Judged, *, by_group: bool) -> Iterator[tuple[str, str]]:
+    """What each judgement is called."""
+    for item, group in zip(judged.items, judged.groups, strict=True):
+        yield item, group if by_group else ""
 
 
 def on_shared_items(runs: Sequence[Judged]) -> tuple[Judged, ...]:

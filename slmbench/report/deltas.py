@@ -6,13 +6,16 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from slmbench.analysis import MEANINGS, Comparison, Delta
+from slmbench.analysis import MEANINGS, Comparison, Delta, Flag
 from slmbench.analysis.pairing import BASE
 from slmbench.analysis.recovery import Ratio
 from slmbench.metrics import METRICS
 from slmbench.report.cells import arrow
 from slmbench.report.format import show, show_difference, show_p, show_range
 from slmbench.report.leaderboard import ACCURACY
+
+_TOLD = ("backend differs", "inside noise floor", "sequential", "suspect", "unscored items")
+"""Flags that are told in another way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,10 @@ class DeltaCell:
     """Share of the base's score above guessing that is left."""
     tooltip: str
     backend_differs: bool
+    flags: tuple[Flag, ...] = ()
+    """What makes it shaky, as it stands below a number; of timings what meters saw, for example."""
+    why: str = ""
+    """That it is inside the machine's noise floor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,13 +136,24 @@ def delta_cell(d: Delta | None) -> DeltaCell | None:
         "" if diff.mde is None else show_difference(diff.mde, unit).lstrip("+"),
         d.verdict,
         "" if d.p_holm is None else show_p(d.p_holm),
-        f"n {diff.n}",
+        _basis(d),
         d.lossless,
         _share(d.recovered),
         _share(d.retention) if d.reference == BASE else "",
         " · ".join(tooltip),
         "backend differs" in d.flags,
+        tuple(f for f in d.flags if f not in _TOLD),
+        d.why,
     )
+
+
+def _basis(d: Delta) -> str:
+    """What the difference rests on: items, rounds, processes or repetitions."""
+    if d.difference.rounds is not None:
+        return f"{d.difference.rounds} rounds"
+    if d.difference.processes is not None:
+        return f"{d.difference.processes} processes"
+    return f"n {d.difference.n}"
 
 
 def _share(ratio: Ratio | None) -> str:

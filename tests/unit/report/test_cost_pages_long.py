@@ -8,6 +8,7 @@ import pytest
 
 import builders as b
 import cost_store as c
+from slmbench.analysis import load_results
 from slmbench.records import ScoreRow
 from slmbench.report.costs.entries import Entry, Reading, Table, Tint, Words
 from slmbench.spec import VariantRef
@@ -141,3 +142,13 @@ def test_position_is_drawn_by_range(tmp_path: Path) -> None:
     assert {name: word.text for name, word in said.items() if isinstance(word, Words)} == {
         "m-root": "yes", "m-q4": "no",
     }  # fmt: skip
+
+
+def test_texts_judged_by_ranges_are_paired_range_by_range(tmp_path: Path) -> None:
+    """Only the later range differs, by 0.5: the difference over both is 0.25."""
+    shelf = b.Shelf(tmp_path)
+    _position(shelf, c.ROOT, 0.5)
+    _position(shelf, c.SMALL, 0.0)
+    (found,) = load_results(tmp_path).compare().deltas
+    assert found.difference.n == 20
+    assert found.difference.delta == pytest.approx(-0.25)

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 import builders as b
+import cost_store as c
 from slmbench.analysis import load_results
 from slmbench.report.page import make_page, render
+from slmbench.store.noise import NOISE, NoiseRatios, NoiseRecord, save_noise
 
 N = 500
 
@@ -71,3 +73,43 @@ def test_why_there_is_no_share_is_in_the_tooltip(shelf: b.Shelf) -> None:
     assert cell is not None
     assert cell.recovered == ""
     assert "recovered share: the loss itself is not resolved" in cell.tooltip
+
+
+def _timed(root: Path, speed: float, *, busy: bool = False) -> None:
+    """A root and a variant of another speed in five rounds, on a machine of 3 % noise."""
+    shelf = b.Shelf(root)
+    for what, fast in ((c.ROOT, 1.0), (c.SMALL, speed)):
+        spec = c.timed(what)
+        seen = [b.loaded()] if busy and what is c.SMALL else []
+        shelf.load(spec, *c.rounds(spec, fast, seen=seen))
+    logs = (0.03, -0.03, 0.03, -0.03, 0.03, -0.03)
+    record = NoiseRecord(
+        machine=b.MACHINE, target="fake-cpu", backend="fake", device="cpu", threads=2,
+        variant="m-root", repeats=6, processes=12, disturbed=0,
+        ratios=(NoiseRatios(metric="tpot", point="pp128+tg64", logs=logs),),
+    )  # fmt: skip
+    save_noise(root / NOISE, record)
+
+
+def test_a_change_inside_the_noise_floor_is_grey_and_says_so(tmp_path: Path) -> None:
+    _timed(tmp_path, 1.01)
+    page = make_page(load_results(tmp_path), "t")
+    (cell,) = [c for c in page.deltas.rows[0].cells if c is not None]
+    assert (cell.verdict, cell.n) == ("not resolved", "5 rounds")
+    assert cell.why.startswith("inside this machine's noise floor of")
+    text = render(page)
+    assert '<td class="num inside"' in text
+    table = c.tables(page.costs[0])["latency-latency-tg128"]
+    (ratio,) = [e for row in table.rows for e in row.cells if e and e.shape == "change"]
+    assert "inside noise floor" in ratio.flags
+    assert "noise-floor" in c.tables(page.costs[0])
+
+
+def test_a_difference_bears_the_badges_of_both_sides(tmp_path: Path) -> None:
+    _timed(tmp_path, 1.5, busy=True)
+    page = make_page(load_results(tmp_path), "t")
+    (cell,) = [c for c in page.deltas.rows[0].cells if c is not None]
+    assert cell.verdict == "better"
+    assert cell.why == ""
+    assert "loaded machine" in cell.flags
+    assert '<td class="num inside"' not in render(page)
