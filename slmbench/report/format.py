@@ -39,6 +39,7 @@ _LADDERS: dict[str, tuple[Scale, ...]] = {
         Scale(1e-9, "ns/token"),
     ),
     "s/token²": (Scale(1e-6, "µs/token²"), Scale(1e-9, "ns/token²"), Scale(1e-12, "ps/token²")),
+    "bytes/token": (Scale(1, "B/token", 0),),
     "tokens": (Scale(1, "tokens", 0),),
     "count": (Scale(1e9, "G"), Scale(1e6, "M"), Scale(1, "", 0)),
     "gCO2e": (Scale(1, "g CO₂e"), Scale(1e-3, "mg CO₂e")),

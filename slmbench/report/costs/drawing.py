@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -64,18 +65,36 @@ def curves(
             line={"color": GREY, "width": 1, "dash": "dash"},
             annotation={"text": escaped(frame.level_name), "font": {"size": 11, "color": GREY}},
         )
-    axis: dict[str, object] = {"automargin": True}
+    axes: list[dict[str, object]] = [
+        {"automargin": True, "title": {"text": escaped(title)}} for title in (frame.x, frame.y)
+    ]
+    x, y = axes
     if frame.logarithmic:
-        axis |= {"type": "log", "dtick": 1, "minor": {"dtick": "D1"}}
-    x = {**axis, "title": {"text": escaped(frame.x)}}
-    if frame.logarithmic:
-        ticks = sorted({spot.x for curve in kept for spot in curve.spots})
-        x |= {"tickmode": "array", "tickvals": ticks, "ticktext": [f"{t:g}" for t in ticks]}
-    y = {**axis, "title": {"text": escaped(frame.y)}}
-    if frame.from_zero and not frame.logarithmic:
+        lengths = sorted({spot.x for curve in kept for spot in curve.spots})
+        x |= {"type": "log", "tickmode": "array", "tickvals": lengths,
+              "ticktext": [f"{length:g}" for length in lengths]}  # fmt: skip
+        y |= _logarithmic([v for c in kept for s in c.spots for v in (s.low, s.y, s.high) if v])
+    elif frame.from_zero:
         y |= {"rangemode": "tozero"}
     figure.update_layout(xaxis=x, yaxis=y, showlegend=True)
     return Figure(name, title, caption, (), figure.to_plotly_json())
+
+
+def _logarithmic(values: Sequence[float]) -> dict[str, object]:
+    """A logarithmic axis with 1, 2 and 5 of each decade marked, or all of them where few are."""
+    low, high = min(values) / 1.15, max(values) * 1.15
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    every = [step * 10.0**k for k in decades for step in range(1, 10)]
+    inside = [tick for tick in every if low <= tick <= high]
+    few = [tick for tick in inside if f"{tick:e}"[0] in "125"]
+    ticks = few if len(few) > 2 else inside
+    return {
+        "type": "log",
+        "range": [math.log10(low), math.log10(high)],
+        "tickmode": "array",
+        "tickvals": ticks,
+        "ticktext": [f"{tick:g}" for tick in ticks],
+    }
 
 
 def _add(figure: Any, curve: Curve, colour: str) -> None:

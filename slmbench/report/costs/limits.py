@@ -245,7 +245,11 @@ def _observed(run: StoredRun) -> list[Entry]:
     if cost is None:
         return [None, None, None]
     return [
-        Words(show(share, "fraction"), pill=False, below=("of one core",)),
+        Words(
+            show(cost.supervisor_cpu_s, "s"),
+            pill=False,
+            below=(f"{show(share, 'fraction')} of one core",),
+        ),
         Words(show(cost.supervisor_rss_bytes, "bytes"), pill=False),
         Words(show(cost.meters_s, "s"), pill=False, below=(f"in {show(cost.wall_s, 's')}",)),
     ]

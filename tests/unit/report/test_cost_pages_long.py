@@ -75,7 +75,9 @@ def test_the_curve_is_drawn_through_its_readings(grid: Path) -> None:
     assert line["x"][0] == pytest.approx(256)
     assert line["x"][-1] == pytest.approx(2048)
     assert line["y"][-1] == pytest.approx(marks["y"][-1], rel=0.01)
-    assert figures["scaling-scaling-ttft"].spec["layout"]["yaxis"]["type"] == "log"
+    axis = figures["scaling-scaling-ttft"].spec["layout"]["yaxis"]
+    assert axis["type"] == "log"
+    assert list(axis["tickvals"]) == pytest.approx([0.5, 1, 2, 5])
 
 
 def test_too_few_lengths_give_a_reason_and_no_curve(tmp_path: Path) -> None:
