@@ -211,14 +211,13 @@ def make_page(results: Results, title: str) -> Page:
     deltas = _without(comparison, hidden)
     tradeoffs = {cost: pareto_figure(rows, cost) for cost in PARETO_COSTS}
     estimates = _estimates(results, rows)
-    days = sorted(r.record.started_utc[:10] for r in results.stored)
     levels = {show(r.chance, "fraction") for r in rows if r.chance is not None}
     found = tuple(f for f in tradeoffs.values() if f is not None)
     problems = troubles(results)
     return Page(
         title=title,
         source=results.root.name,
-        span=" to ".join(dict.fromkeys([days[0], days[-1]])) if days else "no runs",
+        span=_span(results),
         rows=rows,
         gate_records=read_gates(results.root),
         variants=len({r.system.variant for r in rows}),
@@ -248,6 +247,12 @@ def make_page(results: Results, title: str) -> Page:
         constructs=construct_pages(material, title),
         costs=cost_pages(arrange(results, rows, comparison), title),
     )
+
+
+def _span(results: Results) -> str:
+    """First and last day of the runs, UTC."""
+    days = sorted(r.record.started_utc[:10] for r in results.stored)
+    return " to ".join(dict.fromkeys([days[0], days[-1]])) if days else "no runs"
 
 
 def _flags(
