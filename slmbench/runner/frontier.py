@@ -23,6 +23,7 @@ from slmbench.records import (
     Provenance,
     Status,
 )
+from slmbench.runner.environment import fingerprint
 from slmbench.runner.events import Listener, Silent
 from slmbench.runner.memory_group import MemoryGroup, NoGroup, memory_group
 from slmbench.runner.own_pages import own_pages
@@ -230,7 +231,7 @@ class Frontier:
             (outcome,) = run_job(job, Silent())
             peak = group.peak() if group else None
         self.model = outcome.model or self.model
-        self.environment = outcome.environment or self.environment
+        self.environment = _outside(outcome.environment) or self.environment
         if outcome.status not in _NO_FIT and outcome.status is not Status.OK:
             self.fault = outcome
         elif outcome.status in (Status.CRASHED, Status.UNSUPPORTED) and not self.phases:
@@ -350,4 +351,23 @@ def _measurement(found: _Found, enforced: str, note: str) -> Measurement:
 def _summary(found: list[Measurement]) -> PhaseRecord:
     return PhaseRecord(
         phase="frontier", started_utc=utc_label(), duration_ns=0, measurements=tuple(found)
+    )
+
+
+def _outside(probe: Environment | None) -> Environment | None:
+    """A probe's environment on this machine, not in the group that its limit is made with.
+
+    The limit is the experiment and stands with each try; to the machine's key it would be another
+    machine, and the cell would never count as done on this one.
+    """
+    if probe is None:
+        return None
+    here = fingerprint(())
+    return probe.model_copy(
+        update={
+            "machine": here.machine,
+            "cgroup_version": here.cgroup_version,
+            "cgroup_memory_bytes": here.cgroup_memory_bytes,
+            "cgroup_cpus": here.cgroup_cpus,
+        }
     )

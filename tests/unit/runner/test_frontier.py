@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from slmbench.records import Measurement, ModelInfo, PhaseRecord, Provenance, Status
+from slmbench.records import Environment, Measurement, ModelInfo, PhaseRecord, Provenance, Status
 from slmbench.runner import frontier
+from slmbench.runner.environment import fingerprint
 from slmbench.runner.events import Listener, Silent
 from slmbench.runner.frontier import largest, run_frontier
 from slmbench.runner.memory_group import NoGroup
@@ -45,6 +46,12 @@ def model() -> ModelInfo:
     )  # fmt: skip
 
 
+def inside(limit: int) -> Environment:
+    """What a worker sees whose group is limited: to its fingerprint, another machine."""
+    seen = {"machine": "f" * 16, "cgroup_memory_bytes": limit}
+    return fingerprint(()).model_copy(update=seen)
+
+
 class Machine:
     """Stands for run_job: whoever needs more than the limit dies, and every try is noted."""
 
@@ -73,8 +80,9 @@ class Machine:
             Measurement(metric="decode_rate", samples=(5.0,), provenance=Provenance.MEASURED,
                         method="derived", point=point.label),)),)  # fmt: skip
         yield Outcome(
-            spec=cell.spec, environment=None, started_utc="", seconds=0.1, status=status,
-            reason="" if status is Status.OK else "why", phases=phases if not status else (),
+            spec=cell.spec, environment=inside(limit), started_utc="", seconds=0.1, status=status,
+            reason="" if status is Status.OK else "why",
+            phases=phases if status is Status.OK else (),
             model=model(),
         )  # fmt: skip
 
@@ -93,6 +101,12 @@ def job(*limits: int, timeout_s: float = 60.0) -> WorkerJob:
         work=work, timeout_s=timeout_s,
     )  # fmt: skip
     return WorkerJob(artefact="", artefact_sha256="0" * 64, cells=(CellJob(spec=spec, items=None),))
+
+
+def test_a_limit_does_not_make_another_machine_of_this_one(machine: Machine) -> None:
+    (outcome,) = [run_frontier(job(600 * MB), Silent())]
+    assert machine.tried
+    assert outcome.environment == fingerprint(())
 
 
 @pytest.fixture
