@@ -55,13 +55,13 @@ def busy(loops: int) -> Iterator[None]:
 
 
 def the_job() -> Any:
-    """A latency cell on all cores: short, for beside busy loops barriers cost fifty times as much."""
+    """A short latency cell on all cores: beside busy loops a barrier can take a time slice."""
     from builders import cell, target, variant, workload
     from slmbench.cores import usable_cpus
     from slmbench.runner.protocol import CellJob, WorkerJob
 
     threads = len(usable_cpus())
-    work = workload("latency", (16, 32)).model_copy(update={"repeats": 6, "budget_s": 10.0})
+    work = workload("latency", (16, 12)).model_copy(update={"repeats": 6, "budget_s": 3.0})
     if find_spec("llama_cpp") is not None:
         from scoring_items import artefact
 
