@@ -21,7 +21,7 @@ test: install check ## install, all checks, all tests
 	@$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
 
 bench: install ## every benchmark, about half an hour on 2 cores; leave the machine alone meanwhile
-	@for name in startup overhead report_time adaptive scoring_speed interference; do \
+	@for name in startup overhead report_time adaptive precision_rule scoring_speed interference; do \
 		echo "== $$name"; $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 check: lint ## lint, types, import contracts, generated files

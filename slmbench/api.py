@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slmbench.campaign import Campaign, CellState, Policy, Summary, states
-from slmbench.data.catalogue import by_hub
-from slmbench.data.providers import revision
 from slmbench.errors import UsageError
-from slmbench.plan import Plan, Selection, make_plan
+from slmbench.plan import Plan, Selection, make_plan, task_definition
 from slmbench.runner.environment import fingerprint
 from slmbench.runner.events import Listener, Silent
 from slmbench.spec import ModelsFile, Suite
 from slmbench.spec.load import load_models, load_suite
 from slmbench.store import only_campaign
 from slmbench.store.noise import adopt_noise
-from slmbench.tasks.definitions import dataset_of, definition_digest
 
 if TYPE_CHECKING:
     from slmbench.analysis import Comparison
@@ -64,7 +60,7 @@ def plan_suites(request: Request) -> Planned:
     suites = [load_suite(name, to_suites[name]) for name in request.suites]
     _refuse_twins(suites)
     tasks = {task.task for suite in suites for task in suite.tasks}
-    definitions = {name: _definition(name) for name in sorted(tasks)}
+    definitions = {name: task_definition(name) for name in sorted(tasks)}
     return Planned(make_plan(suites, models, request.selection, definitions), models)
 
 
@@ -143,15 +139,6 @@ def rescore(results: Path, *, check: bool = False) -> RescoreSummary:
         return rescore_store(results, write=False)
     with only_campaign(results):
         return rescore_store(results, write=True)
-
-
-def _definition(task: str) -> str:
-    """What a task is: its definition and, for a known data set, the data's revision."""
-    digest, wanted = definition_digest(task), dataset_of(task)
-    known = by_hub(wanted.path, wanted.config) if wanted is not None else None
-    if known is None:
-        return digest
-    return hashlib.sha256(f"{digest}:{revision(known)}".encode()).hexdigest()
 
 
 def _split_overrides(request: Request) -> tuple[tuple[str, ...], Mapping[str, tuple[str, ...]]]:

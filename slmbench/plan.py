@@ -14,6 +14,8 @@ from typing import TypeVar
 
 from slmbench.backends import BACKENDS, CAPABILITIES, Capabilities
 from slmbench.content import content_of
+from slmbench.data.catalogue import by_hub
+from slmbench.data.providers import revision
 from slmbench.errors import ArtefactError, UnknownNameError, UsageError
 from slmbench.records import SkipRecord
 from slmbench.spec import (
@@ -31,6 +33,7 @@ from slmbench.spec import (
 )
 from slmbench.spec.identity import recipe_digest, source_digest
 from slmbench.spec.suite import Perturbation, Size
+from slmbench.tasks.definitions import dataset_of, definition_digest
 from slmbench.tasks.fidelity import FIDELITY, Pairing, text_digest
 from slmbench.tasks.perturbed import disturbed_definition
 from slmbench.tasks.workloads import LIMITED, SERVED, WORKLOADS, points_of
@@ -125,7 +128,7 @@ def identify(models: ModelsFile) -> dict[str, VariantRef]:
         parent = refs[variant.parent].digest if variant.parent else None
         refs[variant.name] = VariantRef(
             name=variant.name,
-            digest=_identity(variant, parent),
+            digest=_identity(variant, parent, refs),
             format=variant.format,
             stage=variant.stage,
             technique=variant.technique,
@@ -137,9 +140,10 @@ def identify(models: ModelsFile) -> dict[str, VariantRef]:
     return refs
 
 
-def _identity(variant: Variant, parent: str | None) -> str:
+def _identity(variant: Variant, parent: str | None, refs: Mapping[str, VariantRef]) -> str:
     if variant.recipe is not None:
-        return recipe_digest(variant.recipe, parent)
+        others = [refs[name].digest for name in variant.recipe.others()]
+        return recipe_digest(variant.recipe, parent, others)
     source = variant.source
     if source is None:
         return hashlib.sha256(f"fake:{variant.name}".encode()).hexdigest()
@@ -207,6 +211,18 @@ def _paired(
     )
 
 
+def task_definition(task: str) -> str:
+    """What a task is, as a digest: its definition and, for a known data set, its revision.
+
+    Raises UnknownNameError (no such task) and MissingEngineError (lm-eval is not installed).
+    """
+    digest, wanted = definition_digest(task), dataset_of(task)
+    known = by_hub(wanted.path, wanted.config) if wanted is not None else None
+    if known is None:
+        return digest
+    return hashlib.sha256(f"{digest}:{revision(known)}".encode()).hexdigest()
+
+
 def _disturbed(work: TaskSpec, how: Perturbation) -> TaskSpec:
     """The same items in disturbed words; its definition covers how they are disturbed."""
     definition = disturbed_definition(work.definition, how)
@@ -235,7 +251,7 @@ def _meaningless(models: ModelsFile, variant: Variant, work: SuiteTask | SuiteWo
     about_quality = isinstance(work, SuiteTask) or work.workload == FIDELITY
     if about_quality and models.has_random_weights(variant.name):
         return "random weights: latency, memory and energy only"
-    if not about_quality and variant.kernel == "simulated":
+    if not about_quality and variant.is_simulated:
         return SIMULATED
     return ""
 

@@ -20,6 +20,7 @@ from slmbench.analysis.statistics import (
     quantile_interval,
     variation,
 )
+from slmbench.precision import halfwidth
 
 BY_RANK = 6
 """From so many processes on, order statistics of their medians give an interval."""
@@ -101,9 +102,9 @@ def t_interval(values: Sequence[float]) -> tuple[float, float] | None:
     count = len(values)
     if count < 2:
         return None
-    positive = min(values) > 0
-    scaled = [math.log(v) for v in values] if positive else list(values)
-    middle = math.fsum(scaled) / count
-    half = t_quantile(1 - (1 - LEVEL) / 2, count - 1) * statistics.stdev(scaled) / math.sqrt(count)
-    low, high = middle - half, middle + half
-    return (math.exp(low), math.exp(high)) if positive else (low, high)
+    if (width := halfwidth(values, LEVEL)) is not None:
+        middle = statistics.geometric_mean(values)
+        return middle / (1 + width), middle * (1 + width)
+    middle = math.fsum(values) / count
+    half = t_quantile(1 - (1 - LEVEL) / 2, count - 1) * statistics.stdev(values) / math.sqrt(count)
+    return middle - half, middle + half

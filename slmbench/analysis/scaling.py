@@ -29,17 +29,22 @@ from slmbench.analysis.statistics import LEVEL, Estimate
 Numbers = NDArray[np.float64]
 Verdict = Literal[
     "quadratic term resolved",
+    "nearly linear",
     "linear within error",
     "grows with context",
     "flat within error",
     "no growth resolved",
     "no interval",
 ]
-"""``quadratic term resolved``: the interval of c lies above 0. ``linear within error``: it does
-not, and a straight line rises. For fits of degree 1 (decode): ``grows with context`` where the
+"""``quadratic term resolved``: the interval of c lies above 0 and no straight line describes the
+times. ``nearly linear``: it does, but a straight line is nowhere further off than ``NEARLY``;
+caches and blocks bend the times of a model without attention as well. ``linear within error``: the
+interval of c holds 0, and a straight line rises. For fits of degree 1 (decode): ``grows with context`` where the
 interval of the slope lies above 0, else ``flat within error``. ``no growth resolved``: not even a
 straight line rises. ``no interval``: one reading a length cannot decide."""
 
+NEARLY = 0.1
+"""Largest relative error of a straight line that is still called nearly linear."""
 DRAWS = 1000
 SEED = 20_250_802
 _USABLE = 0.9
@@ -334,6 +339,14 @@ def _verdict(curve: Curve, parts: Sequence[Estimate]) -> Verdict:
     if len(parts) == 2:
         return "grows with context" if last.low > 0 else "flat within error"
     if last.low > 0:
-        return "quadratic term resolved"
+        near = _line_error(curve) <= NEARLY
+        return "nearly linear" if near else "quadratic term resolved"
     line = fit_curve(curve, 1).per_token
     return "linear within error" if line.low else "no growth resolved"
+
+
+def _line_error(curve: Curve) -> float:
+    """Largest |line / time - 1| of the best straight line."""
+    times = curve.times()
+    line = _design(curve.lengths, 1) @ non_negative(curve.lengths, times, 1)
+    return float(np.abs(line / times - 1.0).max())

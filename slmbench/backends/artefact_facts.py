@@ -41,6 +41,7 @@ def facts_of(job: LoadJob, engine: str) -> ModelInfo:
 def _gguf(job: LoadJob, engine: str) -> ModelInfo:
     try:
         from slmbench.backends.llama_session import LlamaModel
+        from slmbench.backends.llama_weights import model_info
     except ImportError as error:
         raise PrerequisiteError(
             f"reading {job.path.name} needs llama-cpp-python, which cannot be imported: {error}",
@@ -48,20 +49,7 @@ def _gguf(job: LoadJob, engine: str) -> ModelInfo:
         ) from error
     model = LlamaModel(job.path, gpu=None, extra_bufts=False)  # mapped, and closed again at once
     try:
-        return ModelInfo(
-            artefact_sha256=job.artefact_sha256,
-            artefact_bytes=job.path.stat().st_size,
-            weight_bytes=model.weight_bytes,
-            parameters=model.parameters,
-            bits_per_weight=8 * model.weight_bytes / model.parameters,
-            layers=model.layers,
-            hidden_size=model.hidden_size,
-            vocab_size=model.vocab_size,
-            context_train=model.context_train,
-            kv_bytes_per_token=model.kv_bytes_per_token("f16"),
-            adds_bos=model.adds_bos,
-            engine_version=engine,
-        )
+        return model_info(job, model, model.kv_bytes_per_token("f16"), engine)
     finally:
         model.close()
 

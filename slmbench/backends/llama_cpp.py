@@ -32,7 +32,7 @@ from slmbench.backends.llama_session import (
     extra_bufts_safe,
     gpu_offload,
 )
-from slmbench.backends.llama_weights import read_by_decoding
+from slmbench.backends.llama_weights import model_info
 from slmbench.backends.options import read_options
 from slmbench.backends.probe import agreement, probe_packs
 from slmbench.backends.protocol import BackendError, Capabilities, LoadJob, Sharing
@@ -111,25 +111,9 @@ class LlamaCppBackend(LocalBackend):
         except BackendError:
             model.close()
             raise
-        read = read_by_decoding(job.path, model)
-        return ModelInfo(
-            artefact_sha256=job.artefact_sha256,
-            artefact_bytes=job.path.stat().st_size,
-            weight_bytes=model.weight_bytes,
-            parameters=model.parameters,
-            bits_per_weight=8 * model.weight_bytes / model.parameters,
-            layers=model.layers,
-            hidden_size=model.hidden_size,
-            vocab_size=model.vocab_size,
-            context_train=model.context_train,
-            kv_bytes_per_token=kv_bytes,
-            adds_bos=model.adds_bos,
-            first_ids=self.encode(PROBE, special=True)[:8],
-            engine_version=f"{engine_version()}{'' if extra else ', extra buffer types off'}",
-            decode_weight_bytes=read.weight_bytes if read else None,
-            matmul_parameters=read.parameters if read else None,
-            attention_width=model.attention_width(),
-        )
+        engine = f"{engine_version()}{'' if extra else ', extra buffer types off'}"
+        info = model_info(job, model, kv_bytes, engine)
+        return info.model_copy(update={"first_ids": self.encode(PROBE, special=True)[:8]})
 
     def encode(self, text: str, *, special: bool) -> Ids:
         """Token ids of the file's own tokenizer."""

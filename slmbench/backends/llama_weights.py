@@ -1,4 +1,4 @@
-"""What one step of decoding reads of a GGUF's weights, for llama.cpp.
+"""What a GGUF is made of, and what one step of decoding reads of it, for llama.cpp.
 
 llama.cpp tells the size of all weights together. What decoding does not read is the embedding
 of the input, of which only a token's row is fetched, unless it is the head too. Its row of the
@@ -18,6 +18,8 @@ from pathlib import Path
 import llama_cpp.llama_cpp as api
 
 from slmbench.backends.llama_session import LlamaModel
+from slmbench.backends.protocol import LoadJob
+from slmbench.records import ModelInfo
 
 _LOOKED_UP = ("token_embd.weight", "per_layer_token_embd.weight", "position_embd.weight")
 """Embeddings: a row of them is read per token."""
@@ -33,6 +35,28 @@ class DecodedWeights:
     weight_bytes: int
     """As stored, scales included."""
     parameters: int
+
+
+def model_info(job: LoadJob, model: LlamaModel, kv_bytes: int | None, engine: str) -> ModelInfo:
+    """What the loaded file says of itself; ``kv_bytes``: keys and values of a token [bytes]."""
+    read = read_by_decoding(job.path, model)
+    return ModelInfo(
+        artefact_sha256=job.artefact_sha256,
+        artefact_bytes=job.path.stat().st_size,
+        weight_bytes=model.weight_bytes,
+        parameters=model.parameters,
+        bits_per_weight=8 * model.weight_bytes / model.parameters,
+        layers=model.layers,
+        hidden_size=model.hidden_size,
+        vocab_size=model.vocab_size,
+        context_train=model.context_train,
+        kv_bytes_per_token=kv_bytes,
+        adds_bos=model.adds_bos,
+        engine_version=engine,
+        decode_weight_bytes=read.weight_bytes if read else None,
+        matmul_parameters=read.parameters if read else None,
+        attention_width=model.attention_width(),
+    )
 
 
 def read_by_decoding(path: Path, model: LlamaModel) -> DecodedWeights | None:

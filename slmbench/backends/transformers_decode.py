@@ -25,6 +25,10 @@ _CARRIED = ("past_key_values", "cache_params")
 ``state`` is left out: in transformers 5.23 it predicts other tokens than one pass does."""
 
 
+_ONE_AT_A_TIME = ("mamba", "falcon_mamba")
+"""Models whose pass over several tokens starts from an empty state (transformers 5.23, CPU)."""
+
+
 def carried(model: Any) -> str:
     """Name of the argument that ``model`` takes its cache by; BackendError (unsupported)."""
     known = inspect.signature(type(model).forward).parameters
@@ -68,6 +72,7 @@ class TorchDecoder:
 
     def steps(self, prompts: Sequence[Ids]) -> Iterator[Step]:
         """One pass over the prompts, then one per token."""
+        self._check_prompts(prompts)
         ids, padding = self._arranged(prompts)
         evaluated = tuple(map(len, prompts))
         while True:
@@ -80,6 +85,17 @@ class TorchDecoder:
                 ids, padding = best[:, None], _grown(padding)
             yield Step(tuple(chosen), now, all(finite), evaluated, now - begin)
             evaluated = ()
+
+    def _check_prompts(self, prompts: Sequence[Ids]) -> None:
+        """Refuse what a model would compute wrongly."""
+        wrong = getattr(self._model.config, "model_type", "") in _ONE_AT_A_TIME
+        if wrong and self._held and max(map(len, prompts)) > 1:
+            raise BackendError(
+                Status.UNSUPPORTED,
+                f"{type(self._model).__name__} goes on from a state with one token at a time: a "
+                "prompt of several tokens at a depth would be computed from an empty state",
+                "measure prompts without a depth (pp512) and generation at one (tg128@d512)",
+            )
 
     def _arranged(self, prompts: Sequence[Ids]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Prompts as one tensor; padded on the left and masked when their lengths differ."""

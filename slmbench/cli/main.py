@@ -215,7 +215,7 @@ def _command(
 
 def _selection(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "suites", nargs="+", help="suite names or YAML files; `all` for the six that ship"
+        "suites", nargs="+", help="suite names or YAML files; `all` for those of the demo"
     )
     parser.add_argument("--models", default="demo", help="models file or name (default: demo)")
     parser.add_argument(

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from slmbench.data.catalogue import by_hub
-from slmbench.data.providers import revision
 from slmbench.errors import SlmbenchError
+from slmbench.plan import task_definition
 from slmbench.requests import Item, ItemSet, LoglikelihoodRequest
 from slmbench.runner.events import Silent
 from slmbench.runner.prepare import prepare_items
 from slmbench.spec import SuiteTask, TaskSpec
 from slmbench.spec.load import load_suite, suite_names
-from slmbench.tasks.definitions import dataset_of, definition_digest
 
 _SEED = 1234
 _WANTED = (("hellaswag", "acc_norm"), ("arc_easy", "acc_norm"))
@@ -97,7 +94,7 @@ def _whole(item: Item) -> str:
 def _spec(task: str, primary: str, count: int, shots: int = 0) -> TaskSpec | str:
     """The task's settings; why it cannot be had as text."""
     try:
-        definition = _definition(task)
+        definition = task_definition(task)
     except SlmbenchError as error:
         return f"{task}: {error.message}"
     return TaskSpec(
@@ -109,15 +106,6 @@ def _spec(task: str, primary: str, count: int, shots: int = 0) -> TaskSpec | str
         seed=_SEED,
         definition=definition,
     )
-
-
-def _definition(task: str) -> str:
-    """As for runs, so that the items of a run are found again."""
-    digest, wanted = definition_digest(task), dataset_of(task)
-    known = by_hub(wanted.path, wanted.config) if wanted is not None else None
-    if known is None:
-        return digest
-    return hashlib.sha256(f"{digest}:{revision(known)}".encode()).hexdigest()
 
 
 def _prepared(specs: Sequence[TaskSpec | str]) -> Material:

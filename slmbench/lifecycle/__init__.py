@@ -7,6 +7,7 @@ engine.
 
 from slmbench.lifecycle.collection import Artefacts
 from slmbench.lifecycle.derive import find, materialise
-from slmbench.lifecycle.made import Artefact, MadeRecord
+from slmbench.lifecycle.job import Artefact
+from slmbench.made import MadeRecord
 
 __all__ = ["Artefact", "Artefacts", "MadeRecord", "find", "materialise"]

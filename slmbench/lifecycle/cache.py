@@ -5,6 +5,7 @@
     models/<identity[:16]>/   variant.json + the artefact (derived), or source.json (found)
     models/.partial-<identity[:16]>-<pid>   being written; swept when its writer is gone
     models/.locks/<identity[:16]>           held (flock) while it is made
+    models/.checkpoints/<identity[:16]>/    of an interrupted training; gone when it is whole
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from pydantic import ValidationError
 
 from slmbench.content import RECORD, content_of, newest_of, size_of
 from slmbench.errors import DiskSpaceError
-from slmbench.lifecycle.made import Artefact, MadeRecord
+from slmbench.lifecycle.job import Artefact
+from slmbench.made import MadeRecord
 from slmbench.locations import cache_dir
 from slmbench.spec import Frozen
 from slmbench.spec.base import Sha256
@@ -130,6 +132,16 @@ def fresh_folder(identity: str, pid: int) -> Iterator[Path]:
         yield partial
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def checkpoints_of(identity: str) -> Path:
+    """Where a maker may keep what it needs to go on after an interruption; there or not."""
+    return cache_dir("models") / ".checkpoints" / identity[:16]
+
+
+def drop_checkpoints(identity: str) -> None:
+    """Take them away: the artefact is whole."""
+    shutil.rmtree(checkpoints_of(identity), ignore_errors=True)
 
 
 def settle(partial: Path, identity: str) -> None:

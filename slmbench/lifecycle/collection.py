@@ -7,7 +7,7 @@ from pathlib import Path
 
 from slmbench.errors import DiskSpaceError, SlmbenchError
 from slmbench.lifecycle.derive import materialise
-from slmbench.lifecycle.made import Artefact
+from slmbench.lifecycle.job import Artefact, OtherInput
 from slmbench.plan import identify
 from slmbench.spec import ModelsFile
 
@@ -31,22 +31,41 @@ class Artefacts:
             self._made[name] = self._make(name)
         return self._made[name]
 
+    def _needed(self, part: str, name: str) -> Artefact:
+        found = self.of(name)
+        if isinstance(found, SlmbenchError):
+            message = f"its {part} {name} could not be made: {found.message}"
+            raise SlmbenchError(message, hint=found.hint)
+        return found
+
+    def _other(self, name: str) -> OtherInput:
+        found = self._needed("other variant", name)
+        return OtherInput(
+            name=name,
+            identity=self.refs[name].digest,
+            sha256=found.sha256,
+            path=str(found.path),
+            format=self._models.variant(name).format,
+        )
+
     def _make(self, name: str) -> Artefact | SlmbenchError:
-        variant = self._models.variant(name)
-        parent: Artefact | None = None
-        if variant.recipe is not None and variant.parent is not None:
-            found = self.of(variant.parent)
-            if isinstance(found, SlmbenchError):
-                return SlmbenchError(
-                    f"its parent {variant.parent} could not be made: {found.message}",
-                    hint=found.hint,
-                )
-            parent = found
-        if variant.format == "fake":
-            return Artefact(path=Path(), sha256=self.refs[name].digest, bytes=0, made=None)
         try:
-            return materialise(variant, self.refs[name], parent, base=Path(), report=self._report)
+            return self._made_of(name)
         except DiskSpaceError:
             raise
         except SlmbenchError as error:
             return error
+
+    def _made_of(self, name: str) -> Artefact:
+        variant = self._models.variant(name)
+        parent: Artefact | None = None
+        others: list[OtherInput] = []
+        if variant.recipe is not None:
+            if variant.parent is not None:
+                parent = self._needed("parent", variant.parent)
+            others = [self._other(needed) for needed in variant.recipe.others()]
+        if variant.format == "fake":
+            return Artefact(path=Path(), sha256=self.refs[name].digest, bytes=0, made=None)
+        return materialise(
+            variant, self.refs[name], parent, base=Path(), report=self._report, others=others
+        )

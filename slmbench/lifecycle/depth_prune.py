@@ -26,7 +26,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from slmbench.data.providers import Located, fetch
 from slmbench.errors import ArtefactError, MissingDataError
 from slmbench.lifecycle.hf_folder import check_folder, copy_companions
-from slmbench.lifecycle.made import DepthPruneFacts
+from slmbench.made import DepthPruneFacts
 from slmbench.lifecycle.workbench import Product, Workbench
 from slmbench.spec.recipe import DepthPrune
 

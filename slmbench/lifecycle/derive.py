@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from slmbench import errors
 from slmbench.errors import ArtefactError, SlmbenchError
 from slmbench.lifecycle import cache, sources
-from slmbench.lifecycle.made import Artefact, Done, Failed, MakeJob, MakerLine, Progress
+from slmbench.lifecycle.job import (
+    Artefact,
+    Done,
+    Failed,
+    MakeJob,
+    MakerLine,
+    OtherInput,
+    Progress,
+)
 from slmbench.process import Child, Ending
 from slmbench.spec import Variant, VariantRef
 
@@ -50,11 +59,13 @@ def materialise(
     *,
     base: Path,
     report: Report,
+    others: Sequence[OtherInput] = (),
 ) -> Artefact:
     """The variant's artefact, fetched or made if need be.
 
     ``parent`` is the artefact of ``variant.parent`` (None where it has none), ``base`` the folder
-    of the models file, ``report`` takes lines for people. A derived variant is made by a child
+    of the models file, ``report`` takes lines for people, ``others`` are the artefacts of
+    ``recipe.others()`` in their order. A derived variant is made by a child
     process, so no engine is loaded here; two callers at once make it once.
 
     Raises ArtefactError (missing, damaged, other digest, or the maker died), PrerequisiteError
@@ -75,16 +86,25 @@ def materialise(
     with cache.only_maker(
         ref.digest, lambda: report(f"{variant.name}: another process is making it; waiting")
     ):
-        return find(variant, ref) or _make(variant, ref, parent, report)
+        return find(variant, ref) or _make(variant, ref, _Inputs(parent, tuple(others)), report)
 
 
-def _make(variant: Variant, ref: VariantRef, parent: Artefact | None, report: Report) -> Artefact:
+@dataclass(frozen=True, slots=True)
+class _Inputs:
+    """What a variant is made of."""
+
+    parent: Artefact | None
+    others: tuple[OtherInput, ...]
+
+
+def _make(variant: Variant, ref: VariantRef, inputs: _Inputs, report: Report) -> Artefact:
     with cache.fresh_folder(ref.digest, os.getpid()) as out:
-        job = _job(variant, ref, parent, out)
+        job = _job(variant, ref, inputs, out)
         report(f"{variant.name}: {_deed(job)}")
         _run_maker(job, report)
         with cache.room_to_write(out):
             cache.settle(out, ref.digest)
+        cache.drop_checkpoints(ref.digest)
     made = cache.read_made(ref.digest, verify=False)
     if made is None:
         raise SlmbenchError(f"{variant.name}: its maker left no whole artefact")
@@ -98,8 +118,9 @@ def _deed(job: MakeJob) -> str:
     return f"{job.recipe.technique} from {job.parent}" if job.parent else job.recipe.technique
 
 
-def _job(variant: Variant, ref: VariantRef, parent: Artefact | None, out: Path) -> MakeJob:
+def _job(variant: Variant, ref: VariantRef, inputs: _Inputs, out: Path) -> MakeJob:
     assert variant.recipe is not None
+    parent = inputs.parent
     return MakeJob(
         variant=variant.name,
         identity=ref.digest,
@@ -109,6 +130,8 @@ def _job(variant: Variant, ref: VariantRef, parent: Artefact | None, out: Path) 
         parent_identity=ref.parent_digest or (parent.sha256 if parent else None),
         parent_sha256=parent.sha256 if parent else None,
         parent_path=str(parent.path) if parent else None,
+        others=inputs.others,
+        checkpoints=str(cache.checkpoints_of(ref.digest)),
         out=str(out),
         threads=_cores(),
     )

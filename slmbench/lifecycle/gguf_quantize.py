@@ -12,7 +12,7 @@ from llama_cpp import llama_cpp as native
 
 from slmbench.errors import ArtefactError
 from slmbench.lifecycle.gguf_header import Header, read_header
-from slmbench.lifecycle.made import GgufQuantizeFacts, TypeCount
+from slmbench.made import GgufQuantizeFacts, TypeCount
 from slmbench.lifecycle.workbench import Product, Workbench
 from slmbench.spec.recipe import GgufQuantize
 

@@ -22,7 +22,8 @@ from typing import IO, Any
 from slmbench.content import RECORD, content_of, files_of
 from slmbench.errors import MissingEngineError, SlmbenchError
 from slmbench.lifecycle.cache import no_room
-from slmbench.lifecycle.made import Done, Failed, MadeRecord, MakeJob, Progress
+from slmbench.lifecycle.job import Done, Failed, MakeJob, Progress
+from slmbench.made import MadeRecord, OtherUsed
 from slmbench.lifecycle.workbench import Product, Workbench
 from slmbench.process import enter_child
 
@@ -31,9 +32,20 @@ TECHNIQUES = {
     "gguf_export": "slmbench.lifecycle.gguf_export",
     "gguf_quantize": "slmbench.lifecycle.gguf_quantize",
     "torchao": "slmbench.lifecycle.torchao_int8",
+    "cast": "slmbench.lifecycle.cast",
+    "onnx_export": "slmbench.lifecycle.onnx_export",
+    "rtn": "slmbench.lifecycle.rtn",
+    "auto_round": "slmbench.lifecycle.auto_round",
     "depth_prune": "slmbench.lifecycle.depth_prune",
-    "lora": "slmbench.lifecycle.lora",
+    "width_prune": "slmbench.lifecycle.width_prune",
+    "sparsify": "slmbench.lifecycle.sparsify",
     "random_init": "slmbench.lifecycle.random_init",
+    "low_rank": "slmbench.lifecycle.low_rank",
+    "merge": "slmbench.lifecycle.merge",
+    "lora": "slmbench.lifecycle.lora",
+    "train": "slmbench.lifecycle.training.train",
+    "peft_prune": "slmbench.lifecycle.training.peft_prune",
+    "fedavg": "slmbench.lifecycle.training.fedavg",
 }
 """Technique -> module with ``make(recipe, bench) -> Product``; imported when it is needed."""
 
@@ -75,6 +87,8 @@ def _apply(job: MakeJob, pipe: IO[str]) -> Product:
         out=Path(job.out),
         threads=job.threads,
         report=lambda text: _say(pipe, Progress(text=text)),
+        others={other.name: other for other in job.others},
+        checkpoints=None if job.checkpoints is None else Path(job.checkpoints),
     )
     try:
         technique = importlib.import_module(TECHNIQUES[job.recipe.technique])
@@ -99,6 +113,10 @@ def _seal(job: MakeJob, product: Product, started: datetime, seconds: float) -> 
         parent=job.parent,
         parent_identity=job.parent_identity,
         parent_sha256=job.parent_sha256,
+        others=tuple(
+            OtherUsed(name=other.name, identity=other.identity, sha256=other.sha256)
+            for other in job.others
+        ),
         artefact=product.path.name,
         artefact_sha256=content.sha256,
         artefact_bytes=content.bytes,

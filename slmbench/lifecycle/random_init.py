@@ -14,7 +14,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from slmbench.errors import ArtefactError, SlmbenchError
 from slmbench.lifecycle.hf_folder import copy_companions
-from slmbench.lifecycle.made import RandomInitFacts
+from slmbench.made import RandomInitFacts
 from slmbench.lifecycle.workbench import Product, Workbench
 from slmbench.spec.recipe import RandomInit
 

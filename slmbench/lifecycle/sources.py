@@ -11,7 +11,7 @@ from slmbench.data.wheels import wheel_member
 from slmbench.errors import ArtefactError, MissingEngineError, SlmbenchError
 from slmbench.lifecycle.gguf_header import read_header
 from slmbench.lifecycle.hf_folder import check_folder
-from slmbench.lifecycle.made import Artefact
+from slmbench.lifecycle.job import Artefact
 from slmbench.spec import HubSource, Source, Variant
 
 _HUB_FILES = ["*.json", "*.safetensors", "tokenizer.model", "*.txt", "*.jinja"]

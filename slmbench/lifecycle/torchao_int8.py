@@ -17,7 +17,7 @@ from transformers import AutoModelForCausalLM, TorchAoConfig
 
 from slmbench.errors import ArtefactError
 from slmbench.lifecycle.hf_folder import check_folder, copy_companions
-from slmbench.lifecycle.made import TorchaoFacts
+from slmbench.made import TorchaoFacts
 from slmbench.lifecycle.workbench import Product, Workbench
 from slmbench.spec.recipe import TorchaoQuantize
 

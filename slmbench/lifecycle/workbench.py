@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from slmbench.errors import ArtefactError
-from slmbench.lifecycle.made import Facts
+from slmbench.lifecycle.job import OtherInput
+from slmbench.made import Facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,17 @@ class Workbench:
     threads: int
     report: Callable[[str], None]
     """Takes a line for people."""
+    others: Mapping[str, OtherInput] = field(default_factory=dict)
+    """What the recipe names besides the parent, by variant name; never written to."""
+    checkpoints: Path | None = None
+    """Folder of this identity that outlives an interruption and goes when the artefact is sealed;
+    None: nothing can be kept."""
+
+    def other(self, name: str) -> OtherInput:
+        """A variant besides the parent; ArtefactError for one that the job does not bring."""
+        if name not in self.others:
+            raise ArtefactError(f"{name} was not given to this technique")
+        return self.others[name]
 
     @property
     def parent(self) -> Path:

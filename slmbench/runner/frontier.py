@@ -25,7 +25,7 @@ from slmbench.records import (
 )
 from slmbench.runner.environment import fingerprint
 from slmbench.runner.events import Listener, Silent
-from slmbench.runner.memory_group import MemoryGroup, NoGroup, memory_group
+from slmbench.memory_group import MemoryGroup, NoGroup, memory_group
 from slmbench.runner.own_pages import own_pages
 from slmbench.runner.page_cache import residency
 from slmbench.runner.phases import utc_label

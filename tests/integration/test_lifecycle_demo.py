@@ -24,7 +24,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from slmbench.data.providers import fetch
 from slmbench.lifecycle import Artefact, find, materialise
-from slmbench.lifecycle.made import DepthPruneFacts
+from slmbench.made import DepthPruneFacts
 from slmbench.lifecycle.workbench import Workbench
 from slmbench.plan import identify
 from slmbench.spec.load import load_models

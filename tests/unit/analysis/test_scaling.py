@@ -72,6 +72,14 @@ def test_a_linear_model_has_no_quadratic_term() -> None:
         assert found.estimate.value == pytest.approx(1.0, abs=0.005)
 
 
+def test_a_resolved_bend_within_a_tenth_of_a_line_is_nearly_linear() -> None:
+    fit = fit_curve(curve_of(lambda t: 1e-3 * t * (1 + 0.12 * t / 2048)))
+    assert fit.per_pair is not None
+    assert fit.per_pair.low
+    assert fit.verdict == "nearly linear"
+    assert fit.crossover is not None
+
+
 def test_local_exponents_rise_from_one_to_two() -> None:
     slopes = [e.estimate.value or 0.0 for e in exponents(curve_of(attention))]
     assert slopes == sorted(slopes)

@@ -43,25 +43,35 @@ def by_one_pass(backend: TransformersBackend, n: int) -> list[tuple[int, ...]]:
 
 
 @pytest.mark.parametrize(
-    "config",
+    ("config", "depths"),
     [
-        pytest.param(MambaConfig(**SMALL, state_size=8), id="mamba"),
+        pytest.param(MambaConfig(**SMALL, state_size=8), (0, 39), id="mamba"),
         pytest.param(
             Mamba2Config(**SMALL, state_size=8, num_heads=8, head_dim=8, n_groups=2, chunk_size=16),
+            (0, 1, 20, 39),
             id="mamba2",
         ),
     ],
 )
-def test_a_running_state_is_carried_from_step_to_step(config: Any, tmp_path: Path) -> None:
+def test_a_running_state_is_carried_from_step_to_step(
+    config: Any, depths: tuple[int, ...], tmp_path: Path
+) -> None:
     backend, info = start(save_tiny_llama(tmp_path / "m", config=config))
     expected = by_one_pass(backend, 5)
-    for depth in (0, 1, 20, 39):
+    for depth in depths:
         outputs = backend.generate_ids(PROMPTS, 5, depth=depth)
         assert [o.token_ids for o in outputs] == expected, f"depth {depth}"
         assert [o.evaluated_tokens for o in outputs] == [40 - depth] * 2
     assert (info.kv_bytes_per_token, info.attention_width) == (None, None)
     with pytest.raises(BackendError, match="different lengths") as caught:
         backend.generate_ids([[5, 6], [7]], 2)
+    assert caught.value.status is Status.UNSUPPORTED
+
+
+def test_a_prompt_that_would_forget_the_state_is_refused(tmp_path: Path) -> None:
+    backend, _ = start(save_tiny_llama(tmp_path / "m", config=MambaConfig(**SMALL, state_size=8)))
+    with pytest.raises(BackendError, match="from an empty state") as caught:
+        backend.generate_ids(PROMPTS, 2, depth=20)
     assert caught.value.status is Status.UNSUPPORTED
 
 

@@ -12,7 +12,8 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from slmbench.lifecycle.made import Done, Failed, GgufQuantizeFacts, MakeJob, Progress
+from slmbench.lifecycle.job import Done, Failed, MakeJob, Progress
+from slmbench.made import GgufQuantizeFacts
 from slmbench.lifecycle.make import _seal
 from slmbench.lifecycle.workbench import Product
 from slmbench.process import enter_child

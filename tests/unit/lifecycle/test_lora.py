@@ -19,7 +19,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from slmbench.content import content_of
 from slmbench.errors import ArtefactError
 from slmbench.lifecycle import lora
-from slmbench.lifecycle.made import LoraFacts
+from slmbench.made import LoraFacts
 from slmbench.lifecycle.workbench import Product, Workbench
 from slmbench.spec.recipe import LoraFinetune, PlantedCorpus
 from tiny_smollm import save_tiny_smollm

@@ -15,7 +15,7 @@ from derivation import PARENT_DIGEST, child, ref_of
 from slmbench import errors
 from slmbench.lifecycle import cache as kept
 from slmbench.lifecycle import make
-from slmbench.lifecycle.made import MakeJob, MakerLine
+from slmbench.lifecycle.job import MakeJob, MakerLine
 from slmbench.spec import Recipe
 from slmbench.spec.recipe import DepthPrune, Dequantize, GgufQuantize, TorchaoQuantize
 

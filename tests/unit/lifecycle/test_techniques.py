@@ -19,7 +19,7 @@ from transformers import AutoModelForCausalLM
 from slmbench.errors import ArtefactError, MissingDataError
 from slmbench.lifecycle import depth_prune, gguf_quantize, materialise
 from slmbench.lifecycle.gguf_header import read_header
-from slmbench.lifecycle.made import DepthPruneFacts, GgufQuantizeFacts, TorchaoFacts
+from slmbench.made import DepthPruneFacts, GgufQuantizeFacts, TorchaoFacts
 from slmbench.lifecycle.workbench import Workbench
 from slmbench.spec.recipe import DepthPrune, Dequantize, GgufQuantize, TorchaoQuantize
 

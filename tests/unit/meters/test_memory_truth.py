@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from slmbench.meters.procfs import kib_field, read_text
-from slmbench.runner.memory_group import MemoryGroup, memory_group
+from slmbench.memory_group import MemoryGroup, memory_group
 
 MIB = 1 << 20
 SIZE = int(os.environ.get("SLMBENCH_TRUTH_MIB", "1024")) * MIB

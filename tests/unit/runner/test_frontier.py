@@ -11,7 +11,7 @@ from slmbench.runner import frontier
 from slmbench.runner.environment import fingerprint
 from slmbench.runner.events import Listener, Silent
 from slmbench.runner.frontier import largest, run_frontier
-from slmbench.runner.memory_group import NoGroup
+from slmbench.memory_group import NoGroup
 from slmbench.runner.protocol import CellJob, WorkerJob
 from slmbench.runner.supervisor import Outcome
 from slmbench.spec import RunSpec, Target, VariantRef, WorkloadSpec

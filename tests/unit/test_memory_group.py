@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from slmbench.process import Child, Ending
-from slmbench.runner.memory_group import MemoryGroup, NoGroup, memory_group
+from slmbench.memory_group import MemoryGroup, NoGroup, memory_group
 
 MIB = 1 << 20
 TESTS = str(Path(__file__).parents[2])

@@ -1,0 +1,103 @@
+"""Recipes that a model begins with: random weights, or those of larger or several models."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from slmbench.spec.base import Name
+from slmbench.spec.recipes.quantization import Calibration
+from slmbench.spec.recipes.technique import Format, Stage, Technique
+
+
+class RandomInit(Technique):
+    """A model of random weights: what its architecture costs, and nothing else.
+
+    Time, memory and energy do not depend on what weights say. No quality suite takes such a
+    variant, nor anything made of it without training. With a parent it gets the parent's tokenizer, without one a
+    tokenizer of bytes.
+    """
+
+    takes: ClassVar[tuple[Format, ...]] = ("hf",)
+    optional_parent: ClassVar[bool] = True
+
+    technique: Literal["random_init"]
+    version: Literal[1] = 1
+    architecture: Literal["llama", "mamba", "mamba2", "gpt_neox"]
+    """``llama``: softmax attention (arXiv 2302.13971). ``mamba`` and ``mamba2``: a recurrent state
+    instead of keys and values (arXiv 2312.00752, 2405.21060)."""
+    hidden_size: int = Field(ge=64, le=16_384, multiple_of=64)
+    layers: int = Field(ge=1, le=256)
+    vocab_size: int | None = Field(default=None, ge=258, le=1_000_000)
+    """Rows of the embedding, which is the output head too; null: the tokenizer's length."""
+    intermediate_size: int | None = Field(default=None, ge=64, le=131_072)
+    """Width of Llama's feed-forward layers; null: 8/3 of the hidden size, a multiple of 64."""
+    kv_heads: int | None = Field(default=None, ge=1, le=256)
+    """Llama's heads of keys and values; null: as many as heads, which have size 64."""
+    state_size: int | None = Field(default=None, ge=1, le=1024)
+    """Of Mamba's channels; null: 16, for Mamba-2 128."""
+    context: int = Field(default=8192, ge=64, le=1_048_576)
+    """Tokens that it says it was trained for (Llama)."""
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Storage type of the weights."""
+    seed: int = 1234
+
+    @property
+    def stage(self) -> Stage:
+        """Where its product stands."""
+        return "initialized"
+
+
+class LowRank(Technique):
+    """Factorise linear layers by a truncated singular value decomposition: W ≈ B A.
+
+    Two small products take the place of a large one, in the folder and when it runs (backend
+    transformers). With calibration text the columns of W are first weighted with the norm of
+    their input (ASVD, arXiv 2312.05821, exponent 1/2).
+    """
+
+    technique: Literal["low_rank"]
+    version: Literal[1] = 1
+    keep: float = Field(default=0.6, gt=0, lt=1)
+    """Share of a matrix's parameters that its two factors have together."""
+    targets: tuple[str, ...] = Field(default=("gate_proj", "up_proj", "down_proj"), min_length=1)
+    """Linear layers, by the last part of their name."""
+    weighted: bool = True
+    calibration: Calibration = Calibration()
+
+    @property
+    def stage(self) -> Stage:
+        """Where its product stands."""
+        return "initialized"
+
+
+class Merge(Technique):
+    """Fuse the weights of the parent and of another variant of the same shape.
+
+    ``linear`` (model soups, arXiv 2203.05482): (1 - t) parent + t other. ``slerp`` (Shoemake 1985):
+    along the arc between the two, tensor by tensor; linear where they are nearly parallel.
+    """
+
+    technique: Literal["merge"]
+    version: Literal[1] = 1
+    other: Name
+    method: Literal["linear", "slerp"] = "linear"
+    t: float = Field(default=0.5, ge=0, le=1)
+    """Share of the other."""
+    tool: Literal["slmbench", "mergekit"] = "slmbench"
+    """``mergekit``: the program of that name does it, where it is installed."""
+
+    @property
+    def stage(self) -> Stage:
+        """Where its product stands."""
+        return "initialized"
+
+    @property
+    def label(self) -> str:
+        """The method."""
+        return f"merge_{self.method}"
+
+    def others(self) -> tuple[Name, ...]:
+        """The other side."""
+        return (self.other,)
