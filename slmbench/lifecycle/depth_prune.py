@@ -12,25 +12,21 @@ layer's output is taken before the final norm.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from slmbench.data.providers import Located, fetch
-from slmbench.errors import ArtefactError, MissingDataError
+from slmbench.errors import ArtefactError
+from slmbench.lifecycle.calibration_text import passages_of, sample
 from slmbench.lifecycle.hf_folder import check_folder, copy_companions
-from slmbench.made import DepthPruneFacts
 from slmbench.lifecycle.workbench import Product, Workbench
+from slmbench.made import DepthPruneFacts
 from slmbench.spec.recipe import DepthPrune
-
-_TEXT_COLUMNS = ("passage", "text", "context", "ctx", "question")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,26 +74,9 @@ def make(recipe: DepthPrune, bench: Workbench) -> Product:
 
 def calibration_texts(found: Located, recipe: DepthPrune) -> tuple[tuple[int, ...], list[str]]:
     """Row numbers and texts: a seeded sample of the set's validation (else first) split."""
-    splits = sorted(p.parent.name for p in found.path.glob("*/state.json"))
-    if not splits:
-        raise MissingDataError(f"{found.path}: no split of {recipe.calibration} to read text from")
-    split = found.path / ("validation" if "validation" in splits else splits[0])
-    tables = [_arrow(path) for path in sorted(split.glob("*.arrow"))]
-    table = pa.concat_tables(tables)
-    column = next((c for c in _TEXT_COLUMNS if c in table.column_names), None)
-    if column is None:
-        raise MissingDataError(
-            f"{recipe.calibration} has no column of text ({', '.join(table.column_names)})",
-            hint="calibrate on a set with passages, e.g. boolq",
-        )
-    n = min(recipe.calibration_texts, table.num_rows)
-    indices = tuple(sorted(random.Random(recipe.seed).sample(range(table.num_rows), n)))  # noqa: S311
-    return indices, [table[column][i].as_py() for i in indices]
-
-
-def _arrow(path: Path) -> Any:
-    with pa.memory_map(str(path)) as source:
-        return pa.ipc.open_stream(source).read_all()
+    texts = passages_of(found).texts
+    indices = sample(len(texts), recipe.calibration_texts, recipe.seed)
+    return indices, [texts[i] for i in indices]
 
 
 def block_influence(model: Any, sequences: Sequence[Sequence[int]]) -> Influence:

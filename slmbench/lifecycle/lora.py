@@ -22,8 +22,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from slmbench.errors import ArtefactError
 from slmbench.lifecycle.hf_folder import check_folder, copy_companions
-from slmbench.made import LoraFacts
 from slmbench.lifecycle.workbench import Product, Workbench
+from slmbench.made import LoraFacts
 from slmbench.spec.recipe import LoraFinetune
 from slmbench.tasks.privacy_corpus import Corpus, make_corpus
 

@@ -14,8 +14,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from slmbench.errors import ArtefactError, SlmbenchError
 from slmbench.lifecycle.hf_folder import copy_companions
-from slmbench.made import RandomInitFacts
 from slmbench.lifecycle.workbench import Product, Workbench
+from slmbench.made import RandomInitFacts
 from slmbench.spec.recipe import RandomInit
 
 _HEAD = 64

@@ -19,8 +19,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from slmbench.content import content_of
 from slmbench.errors import ArtefactError
 from slmbench.lifecycle import lora
-from slmbench.made import LoraFacts
 from slmbench.lifecycle.workbench import Product, Workbench
+from slmbench.made import LoraFacts
 from slmbench.spec.recipe import LoraFinetune, PlantedCorpus
 from tiny_smollm import save_tiny_smollm
 

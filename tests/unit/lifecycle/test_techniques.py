@@ -17,10 +17,10 @@ from derivation import artefact_at, child, ref_of
 from transformers import AutoModelForCausalLM
 
 from slmbench.errors import ArtefactError, MissingDataError
-from slmbench.lifecycle import depth_prune, gguf_quantize, materialise
+from slmbench.lifecycle import calibration_text, depth_prune, gguf_quantize, materialise
 from slmbench.lifecycle.gguf_header import read_header
-from slmbench.made import DepthPruneFacts, GgufQuantizeFacts, TorchaoFacts
 from slmbench.lifecycle.workbench import Workbench
+from slmbench.made import DepthPruneFacts, GgufQuantizeFacts, TorchaoFacts
 from slmbench.spec.recipe import DepthPrune, Dequantize, GgufQuantize, TorchaoQuantize
 
 pytestmark = pytest.mark.engine
@@ -168,7 +168,7 @@ def test_calibration_texts_are_seeded(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_a_set_without_text_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLMBENCH_DATA", str(tiny.write_passages(tmp_path / "data", ["a"])))
-    monkeypatch.setattr(depth_prune, "_TEXT_COLUMNS", ("story",))
+    monkeypatch.setattr(calibration_text, "_TEXT_COLUMNS", ("story",))
     recipe = DepthPrune(technique="depth_prune", drop_layers=1)
     with pytest.raises(MissingDataError, match="no column of text"):
         depth_prune.calibration_texts(depth_prune.fetch("boolq"), recipe)
