@@ -40,17 +40,29 @@ class Asked(Frozen):
     targets: tuple[Name, ...] = ()
 
 
+Role = Literal[
+    "parent", "control", "treatment", "ladder", "parent_tuned", "before", "after", "shipped"
+]
+"""What an arm is to its section. ``parent``: the point of departure. ``control``: what treatments
+are judged against. ``ladder``: steps of falling bits. ``parent_tuned``: the parent trained on the
+same budget. ``before``, ``after``, ``shipped``: damaged, tuned, and tuned then quantized again."""
+
+
 class Arm(Frozen):
-    """A side of the comparison: variants that differ by their seed only, or a step of a ladder."""
+    """A side of the comparison: one variant, or several that differ in one thing only."""
 
     name: str
     """What the section calls it: ``pruned, then distilled``."""
     variants: tuple[Name, ...] = Field(min_length=1)
-    role: Literal["parent", "control", "treatment", "step"] = "treatment"
-    """``parent``: the point of departure. ``control``: what it is judged against. ``step``: one of
-    an ordered ladder."""
+    """In the order of what they differ in: arms that are compared list their seeds alike."""
+    role: Role = "treatment"
+    differ: Literal["seed", "step", "learning_rate"] = "seed"
+    """What the variants of the arm differ in. ``learning_rate``: the one of least validation loss
+    at the budget stands for the arm."""
+    against: str | None = None
+    """Arm that it is judged against; null: the one control of the experiment."""
     at: float | None = None
-    """Place on the ladder: bits, share pruned, learning rate; what it is, the section knows."""
+    """Its place on an axis: the share pruned."""
 
 
 class Limits(Frozen):
@@ -91,4 +103,23 @@ class Experiment(Frozen):
         twins = sorted({n for n in names if names.count(n) > 1})
         if twins:
             raise ValueError(f"two arms are named {', '.join(twins)}")
+        unknown = sorted({a.against for a in self.arms if a.against is not None} - set(names))
+        if unknown:
+            raise ValueError(
+                f"against: there is no arm {', '.join(unknown)}; arms: {', '.join(names)}"
+            )
         return self
+
+    def arm(self, role: Role) -> Arm | None:
+        """The first arm of that role."""
+        return next((arm for arm in self.arms if arm.role == role), None)
+
+    def control_of(self, arm: Arm) -> Arm | None:
+        """What an arm is judged against; None for a control, or where nothing says so."""
+        if arm.against is not None:
+            return next(other for other in self.arms if other.name == arm.against)
+        return self.arm("control") if arm.role == "treatment" else None
+
+    def arm_variants(self) -> tuple[Name, ...]:
+        """All variants of all arms."""
+        return tuple(dict.fromkeys(name for arm in self.arms for name in arm.variants))

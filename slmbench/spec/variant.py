@@ -12,6 +12,7 @@ from slmbench.spec.recipe import RandomInit, Recipe
 from slmbench.spec.recipes.technique import Format, Stage
 from slmbench.spec.target import Target
 
+
 class WheelSource(Frozen):
     """A file inside a wheel of the package index; the package is never imported."""
 
@@ -98,13 +99,25 @@ class Variant(Frozen):
         return self.kernel == "simulated" or (self.recipe is not None and self.recipe.simulated)
 
 
+class Varied(Frozen):
+    """A recipe file with some settings changed, under another name: a seed, a learning rate."""
+
+    recipe: str
+    """Recipe file, by name or path."""
+    name: Name
+    """Of what it makes; its earlier steps are numbered after it (``NAME.1``), unless they have
+    names of their own. Steps that are the same in two variations are made once."""
+    set: tuple[str, ...] = ()
+    """``path=value``, as for ``slmbench run --set``: ``steps.0.recipe.seed=2``."""
+
+
 class ModelsFile(Frozen):
     """The variants under test and the targets that they run on."""
 
     variants: tuple[Variant, ...] = ()
-    recipes: tuple[str, ...] = ()
-    """Recipe files, by name or path: what they make is listed after ``variants``, with the
-    ancestors and teachers that are missing. Empty once it is loaded."""
+    recipes: tuple[str | Varied, ...] = ()
+    """Recipe files, by name or path, or variations of them: what they make is listed after
+    ``variants``, with the ancestors and teachers that are missing. Empty once it is loaded."""
     targets: tuple[Target, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -161,7 +174,7 @@ def _needed(variant: Variant) -> list[tuple[str, str]]:
 
 def _unfit_parent(variant: Variant, formats: Mapping[str, Format]) -> str:
     """Why the technique cannot read its parent; empty: it can, or nothing is known of it."""
-    if variant.recipe is None or variant.parent not in formats:
+    if variant.recipe is None or variant.parent is None or variant.parent not in formats:
         return ""
     found, takes = formats[variant.parent], variant.recipe.takes
     if found in takes:
