@@ -39,9 +39,9 @@ Verdict = Literal[
 """``quadratic term resolved``: the interval of c lies above 0 and no straight line describes the
 times. ``nearly linear``: it does, but a straight line is nowhere further off than ``NEARLY``;
 caches and blocks bend the times of a model without attention as well. ``linear within error``: the
-interval of c holds 0, and a straight line rises. For fits of degree 1 (decode): ``grows with context`` where the
-interval of the slope lies above 0, else ``flat within error``. ``no growth resolved``: not even a
-straight line rises. ``no interval``: one reading a length cannot decide."""
+interval of c holds 0, and a straight line rises. For fits of degree 1 (decode): ``grows with
+context`` where the interval of the slope lies above 0, else ``flat within error``. ``no growth
+resolved``: not even a straight line rises. ``no interval``: one reading a length cannot decide."""
 
 NEARLY = 0.1
 """Largest relative error of a straight line that is still called nearly linear."""

@@ -18,7 +18,7 @@ from slmbench.plan import identify, resolve_target
 from slmbench.spec import ModelsFile, Target, Variant, VariantRef
 from slmbench.spec.identity import recipe_digest
 from slmbench.spec.recipe import Dequantize, GgufExport, Recipe
-from slmbench.spec.variant import Format
+from slmbench.spec.recipes.technique import Format
 
 _DEFAULTS = {
     "gguf": Target(name="gates-llama_cpp", backend="llama_cpp"),

@@ -23,8 +23,8 @@ from pydantic import ValidationError
 from slmbench.content import RECORD, content_of, newest_of, size_of
 from slmbench.errors import DiskSpaceError
 from slmbench.lifecycle.job import Artefact
-from slmbench.made import MadeRecord
 from slmbench.locations import cache_dir
+from slmbench.made import MadeRecord
 from slmbench.spec import Frozen
 from slmbench.spec.base import Sha256
 

@@ -25,8 +25,8 @@ import numpy.typing as npt
 from slmbench.errors import ArtefactError, UnsupportedModelError
 from slmbench.lifecycle.gguf_header import Header, Tensor, Value, read_header
 from slmbench.lifecycle.gguf_tokenizer import check_tokenizer, write_tokenizer
-from slmbench.made import DequantizeFacts, TypeCount
 from slmbench.lifecycle.workbench import Product, Workbench
+from slmbench.made import DequantizeFacts, TypeCount
 from slmbench.spec.recipe import Dequantize
 
 Floats = npt.NDArray[np.float32]

@@ -31,8 +31,8 @@ from slmbench.lifecycle.dequantize import Shape, expected_shapes, hf_name, unper
 from slmbench.lifecycle.gguf_tokenizer import check_tokenizer
 from slmbench.lifecycle.gguf_vocabulary import Vocabulary, check_vocabulary, read_vocabulary
 from slmbench.lifecycle.hf_folder import check_folder
-from slmbench.made import GgufExportFacts
 from slmbench.lifecycle.workbench import Product, Workbench
+from slmbench.made import GgufExportFacts
 from slmbench.spec.recipe import GgufExport
 
 Array = npt.NDArray[Any]

@@ -12,8 +12,8 @@ from llama_cpp import llama_cpp as native
 
 from slmbench.errors import ArtefactError
 from slmbench.lifecycle.gguf_header import Header, read_header
-from slmbench.made import GgufQuantizeFacts, TypeCount
 from slmbench.lifecycle.workbench import Product, Workbench
+from slmbench.made import GgufQuantizeFacts, TypeCount
 from slmbench.spec.recipe import GgufQuantize
 
 _FILE_TYPES = {

@@ -11,7 +11,7 @@ from pydantic import Field, TypeAdapter
 from slmbench.made import MadeRecord, OtherUsed
 from slmbench.spec import Frozen, Recipe
 from slmbench.spec.base import Name, Sha256
-from slmbench.spec.variant import Format
+from slmbench.spec.recipes.technique import Format
 
 
 class OtherInput(OtherUsed):

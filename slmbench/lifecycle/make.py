@@ -23,8 +23,8 @@ from slmbench.content import RECORD, content_of, files_of
 from slmbench.errors import MissingEngineError, SlmbenchError
 from slmbench.lifecycle.cache import no_room
 from slmbench.lifecycle.job import Done, Failed, MakeJob, Progress
-from slmbench.made import MadeRecord, OtherUsed
 from slmbench.lifecycle.workbench import Product, Workbench
+from slmbench.made import MadeRecord, OtherUsed
 from slmbench.process import enter_child
 
 TECHNIQUES = {

@@ -17,8 +17,8 @@ from transformers import AutoModelForCausalLM, TorchAoConfig
 
 from slmbench.errors import ArtefactError
 from slmbench.lifecycle.hf_folder import check_folder, copy_companions
-from slmbench.made import TorchaoFacts
 from slmbench.lifecycle.workbench import Product, Workbench
+from slmbench.made import TorchaoFacts
 from slmbench.spec.recipe import TorchaoQuantize
 
 _SCHEMES: dict[str, Any] = {

@@ -42,7 +42,7 @@ class GridFacts(Frozen):
     kept_float: tuple[str, ...]
     """Modules whose weights stay as they were."""
     bits_per_weight: float
-    """What the grid would take: levels, scales in float16, zero points, and all that stays float."""
+    """What the grid would take: levels, scales in float16, zero points, all that stays float."""
     mean_squared_error: float
     """Of the matrices on the grid, over their mean square."""
     calibration: TextFacts | None = None

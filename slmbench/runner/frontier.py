@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from slmbench.memory_group import MemoryGroup, NoGroup, memory_group
 from slmbench.records import (
     Environment,
     Measurement,
@@ -25,7 +26,6 @@ from slmbench.records import (
 )
 from slmbench.runner.environment import fingerprint
 from slmbench.runner.events import Listener, Silent
-from slmbench.memory_group import MemoryGroup, NoGroup, memory_group
 from slmbench.runner.own_pages import own_pages
 from slmbench.runner.page_cache import residency
 from slmbench.runner.phases import utc_label

@@ -23,7 +23,8 @@ def recipe_digest(
     ``parent_digest`` is None for what is made of nothing; ``other_digests`` are the identities of
     ``recipe.others()``, in their order.
     """
-    document: dict[str, object] = {"parent": parent_digest, "recipe": recipe.model_dump(mode="json")}
+    settings = recipe.model_dump(mode="json")
+    document: dict[str, object] = {"parent": parent_digest, "recipe": settings}
     if other_digests:
         document["others"] = list(other_digests)
     text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,12 +19,13 @@ from slmbench.spec.explain import explain
 from slmbench.spec.overrides import apply_overrides
 from slmbench.spec.recipe_file import RecipeFile
 from slmbench.spec.suite import Suite
-from slmbench.spec.variant import ModelsFile, Variant
+from slmbench.spec.variant import ModelsFile, Variant, Varied
 from slmbench.spec.yaml_positions import read_yaml
 
 M = TypeVar("M", bound=Frozen)
 
 _SUFFIXES = (".yaml", ".yml")
+_BREAK = "name another parent, or take the teacher away"
 
 
 def suite_names() -> tuple[str, ...]:
@@ -44,18 +46,23 @@ def load_suite(where: str | Path, overrides: Sequence[str] = ()) -> Suite:
     return _load(_find(where, "suite", suites_dir()), Suite, overrides)
 
 
-def load_models(where: str | Path, overrides: Sequence[str] = ()) -> ModelsFile:
-    """The models file of that name (``demo``) or at that path.
+def load_models(
+    where: str | Path, overrides: Sequence[str] = (), recipes: Sequence[str] = ()
+) -> ModelsFile:
+    """The models file of that name (``demo``) or at that path, with what its recipes make.
 
-    Relative ``source.file`` entries are made absolute against the file's own folder.
-    Raises UnknownNameError for a name that does not ship, else SpecError with every problem.
+    ``recipes``: further recipes, by name or path. Relative ``source.file`` entries are made
+    absolute against the file's own folder. Raises UnknownNameError for a name that does not ship,
+    else SpecError with every problem.
     """
     path = _find(where, "models file", suites_dir() / "models")
     models = _load(path, ModelsFile, overrides)
-    variants = _absolute(models, path.resolve().parent)
-    for name in models.recipes:
-        _append(variants, load_recipe(_beside(name, path)), ())
-    return _checked(models, variants, path)
+    listing = _Listing(_absolute(models, path.resolve().parent))
+    for wanted in models.recipes:
+        listing.add(*_recipe_of(wanted, path))
+    for name in recipes:
+        listing.add(*_recipe(name))
+    return _checked(models, listing.variants, path)
 
 
 def load_recipe(where: str | Path, overrides: Sequence[str] = ()) -> RecipeFile:
@@ -63,7 +70,19 @@ def load_recipe(where: str | Path, overrides: Sequence[str] = ()) -> RecipeFile:
 
     Raises UnknownNameError for a name that does not ship, else SpecError with every problem.
     """
-    return _load(_find(where, "recipe", suites_dir() / "recipes"), RecipeFile, overrides)
+    return _recipe(where, overrides)[0]
+
+
+def load_recipe_variants(where: str | Path, overrides: Sequence[str] = ()) -> ModelsFile:
+    """What a recipe makes with all that it is made of, and the targets of its models file.
+
+    Raises as :func:`load_recipe`, and for a parent that nothing lists, or a cycle of recipes.
+    """
+    recipe, place = _recipe(where, overrides)
+    listing = _Listing([])
+    listing.add(recipe, place)
+    origin = _find(recipe.models, "models file", suites_dir() / "models")
+    return _checked(_load(origin, ModelsFile, ()), listing.variants, place)
 
 
 def recipe_names() -> tuple[str, ...]:
@@ -84,52 +103,106 @@ def experiment_names() -> tuple[str, ...]:
     return _names(suites_dir() / "experiments")
 
 
+def _recipe_of(wanted: str | Varied, path: Path) -> tuple[RecipeFile, Path]:
+    """A recipe that the models file at ``path`` lists, with the changes that it asks for."""
+    if isinstance(wanted, str):
+        return _recipe(_beside(wanted, path))
+    return _recipe(_beside(wanted.recipe, path), (*wanted.set, f"name={wanted.name}"))
+
+
 def _beside(name: str, path: Path) -> str | Path:
     """A path in a models file is relative to it."""
-    is_path = name.endswith(_SUFFIXES) or "/" in name
-    return path.parent / Path(name).expanduser() if is_path else name
+    return path.parent / Path(name).expanduser() if _is_path(name) else name
 
 
-def _append(variants: list[Variant], recipe: RecipeFile, open_: tuple[str, ...]) -> None:
-    """Put the recipe's variants at the end of the list, after those that they need."""
-    if recipe.name in open_:
-        raise SpecError([f"recipe {recipe.name}: {' needs '.join((*open_, recipe.name))}: a cycle"])
-    for name in recipe.needs():
-        if not any(v.name == name for v in variants):
-            _find_variant(variants, name, recipe, (*open_, recipe.name))
-    known = {v.name: v for v in variants}
-    for variant in recipe.variants():
-        if known.get(variant.name, variant) != variant:
-            raise SpecError([f"recipe {recipe.name}: another variant is named {variant.name!r}"])
-        if variant.name not in known:
-            variants.append(variant)
+def _is_path(name: str) -> bool:
+    return name.endswith(_SUFFIXES) or "/" in name
 
 
-def _find_variant(
-    variants: list[Variant], name: str, recipe: RecipeFile, open_: tuple[str, ...]
-) -> None:
-    """Append a variant that a recipe needs: from its models file, or made by another recipe."""
-    listed = {v.name: v for v in load_models(recipe.models).variants}
-    if name in listed:
-        chain, wanted = {name}, [name]
-        while wanted:
-            above = set(_ancestors(listed[wanted.pop()])) - chain
-            chain |= above
-            wanted += above
-        chain -= {known.name for known in variants}
-        variants += [v for v in listed.values() if v.name in chain]  # the file lists parents first
-        return
-    for other in recipe_names():
-        found = load_recipe(other)
-        if name in {v.name for v in found.variants()}:
-            _append(variants, found, open_)
+def _recipe(where: str | Path, overrides: Sequence[str] = ()) -> tuple[RecipeFile, Path]:
+    """A recipe file and its place; a path in it is relative to it."""
+    place = _find(where, "recipe", suites_dir() / "recipes")
+    recipe = _load(place, RecipeFile, overrides)
+    return recipe.model_copy(update={"models": str(_beside(recipe.models, place))}), place
+
+
+@dataclass(frozen=True, slots=True)
+class _Listing:
+    """Variants in an order in which they can be made."""
+
+    variants: list[Variant]
+
+    def add(self, recipe: RecipeFile, place: Path, under: tuple[str, ...] = ()) -> None:
+        """List what the recipe makes, after what it needs; ``under``: recipes that need it."""
+        if recipe.name in under:
+            chain = " needs ".join((*under[under.index(recipe.name) :], recipe.name))
+            raise SpecError([f"{place}: a cycle of recipes: {chain}"], hint=_BREAK)
+        for name in recipe.needs():
+            if all(v.name != name for v in self.variants):
+                self._find(name, recipe, place, (*under, recipe.name))
+        known = {v.name: v for v in self.variants}
+        for variant in recipe.variants():
+            if known.get(variant.name, variant) != variant:
+                raise SpecError(
+                    [f"{place}: another variant is named {variant.name!r}"],
+                    hint="give the recipe, or that step of it, another name",
+                )
+            if variant.name not in known:
+                self.variants.append(variant)
+
+    def _find(self, name: str, recipe: RecipeFile, place: Path, under: tuple[str, ...]) -> None:
+        """List a variant that a recipe needs: from its models file, or made by another recipe."""
+        origin = _find(recipe.models, "models file", suites_dir() / "models")
+        models = _load(origin, ModelsFile, ())
+        listed = {v.name: v for v in _absolute(models, origin.resolve().parent)}
+        if name in listed:
+            chain = _with_ancestors(name, listed) - {v.name for v in self.variants}
+            self.variants.extend(v for v in listed.values() if v.name in chain)
             return
-    near = suggest(name, (*listed, *recipe_names()))
-    raise SpecError(
-        [f"recipe {recipe.name}: no variant {name!r} in models file {recipe.models!r}, and no "
-         "recipe makes it"],
-        hint=f"did you mean {near}?" if near else None,
-    )  # fmt: skip
+        made: list[str] = []
+        for other, there in _recipes_about(name, models, origin, place):
+            makes = [v.name for v in other.variants()]
+            if name in makes:
+                self.add(other, there, under)
+                return
+            made += makes
+        near = suggest(name, (*listed, *made))
+        raise SpecError(
+            [f"{place}: it needs a variant {name!r}: models file {recipe.models} lists none of "
+             "that name, and no recipe makes it"],
+            hint=f"did you mean {near}?" if near else "`slmbench list models` shows what there is",
+        )  # fmt: skip
+
+
+def _recipes_about(
+    name: str, models: ModelsFile, origin: Path, place: Path
+) -> Iterator[tuple[RecipeFile, Path]]:
+    """Recipes that may make it: of the models file, beside the recipe that needs it, shipped."""
+    for wanted in models.recipes:
+        yield _recipe_of(wanted, origin)
+    places = [*place.parent.glob("*.yaml"), *(suites_dir() / "recipes").glob("*.yaml")]
+    for other in sorted(set(places), key=lambda p: (p.stem != name, p)):
+        found = _recipe_there(other)
+        if found is not None:
+            yield found, other
+
+
+def _recipe_there(place: Path) -> RecipeFile | None:
+    """The recipe in that file; None where it holds something else."""
+    try:
+        return _recipe(place)[0]
+    except SpecError:
+        return None
+
+
+def _with_ancestors(name: str, listed: Mapping[str, Variant]) -> set[str]:
+    """It, and everything that it is made of."""
+    chain, wanted = {name}, [name]
+    while wanted:
+        above = {one for one in _ancestors(listed[wanted.pop()]) if one in listed} - chain
+        chain |= above
+        wanted += above
+    return chain
 
 
 def _ancestors(variant: Variant) -> tuple[str, ...]:
@@ -175,7 +248,7 @@ def _load(path: Path, model: type[M], overrides: Sequence[str]) -> M:
 def _find(where: str | Path, kind: str, folder: Path) -> Path:
     """A path as given, or the shipped file of that name."""
     text = str(where)
-    if isinstance(where, Path) or text.endswith(_SUFFIXES) or "/" in text:
+    if isinstance(where, Path) or _is_path(text):
         path = Path(where)
         if not path.exists():
             near = suggest(path.name, _entries(path.parent))

@@ -11,7 +11,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from slmbench.spec.base import Frozen, Name
+from slmbench.spec.base import Frozen, Name, PlacedError
 from slmbench.spec.recipe import Recipe
 from slmbench.spec.recipes.technique import Stage
 from slmbench.spec.variant import Variant
@@ -53,18 +53,41 @@ class RecipeFile(Frozen):
     steps: tuple[Step, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
-    def _begins_somewhere(self) -> Self:
+    def _is_a_chain(self) -> Self:
         if self.parent is None and not self.steps[0].recipe.optional_parent:
             raise ValueError(f"{self.steps[0].recipe.technique} needs a parent: name one")
+        problems: list[tuple[tuple[str | int, ...], str]] = []
+        made: list[str] = []
+        for i, (name, step) in enumerate(zip(self._names(), self.steps, strict=True)):
+            if name in made:
+                problems.append((("steps", i, "name"), f"{name!r} is made by a step before it"))
+            for other in step.recipe.others():
+                if other == name or (other in self._names() and other not in made):
+                    cause = f"{step.recipe.technique} needs {other!r}, which is not made before it"
+                    problems.append((("steps", i, "recipe"), cause))
+            if i and (cause := _unfit(step, self.steps[i - 1])):
+                problems.append((("steps", i, "recipe"), cause))
+            made.append(name)
+        if self.parent in made:
+            cause = f"{self.parent!r} is made by this recipe itself: a cycle"
+            problems.append((("parent",), cause))
+        if problems:
+            raise PlacedError(problems)
         return self
+
+    def _names(self) -> tuple[str, ...]:
+        """Of the variants that the steps make."""
+        last = len(self.steps)
+        return tuple(
+            step.name or (self.name if number == last else f"{self.name}.{number}")
+            for number, step in enumerate(self.steps, 1)
+        )
 
     def variants(self) -> tuple[Variant, ...]:
         """Every step as a variant, parents first."""
         made: list[Variant] = []
         parent = self.parent
-        for number, step in enumerate(self.steps, 1):
-            last = number == len(self.steps)
-            name = step.name or (self.name if last else f"{self.name}.{number}")
+        for name, step in zip(self._names(), self.steps, strict=True):
             variant = Variant(
                 name=name,
                 format=step.recipe.gives,
@@ -85,3 +108,14 @@ class RecipeFile(Frozen):
         first = () if self.parent is None else (self.parent,)
         others = (other for step in self.steps for other in step.recipe.others())
         return tuple(dict.fromkeys(n for n in (*first, *others) if n not in mine))
+
+
+def _unfit(step: Step, before: Step) -> str:
+    """Why a technique cannot read what the step before it makes; empty: it can."""
+    takes, found = step.recipe.takes, before.recipe.gives
+    if found in takes:
+        return ""
+    return (
+        f"{step.recipe.technique} takes {' or '.join(takes)}, but the step before it "
+        f"({before.recipe.technique}) makes {found}"
+    )

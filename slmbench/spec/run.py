@@ -9,10 +9,10 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from slmbench.spec.base import Frozen, Grown, Name, canonical_json
+from slmbench.spec.recipes.technique import Format, Stage
 from slmbench.spec.serving import Load, Slo
 from slmbench.spec.suite import Perturbation, Size, Until
 from slmbench.spec.target import Target
-from slmbench.spec.variant import Format, Stage
 
 
 class VariantRef(Frozen):

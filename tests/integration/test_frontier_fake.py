@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from slmbench.memory_group import NoGroup, memory_group
 from slmbench.records import Status
 from slmbench.runner.events import Silent
 from slmbench.runner.frontier import run_frontier
-from slmbench.memory_group import NoGroup, memory_group
 from slmbench.runner.protocol import CellJob, WorkerJob
 from slmbench.runner.supervisor import Outcome
 from slmbench.spec import RunSpec, Target, VariantRef, WorkloadSpec

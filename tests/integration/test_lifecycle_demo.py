@@ -24,8 +24,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from slmbench.data.providers import fetch
 from slmbench.lifecycle import Artefact, find, materialise
-from slmbench.made import DepthPruneFacts
 from slmbench.lifecycle.workbench import Workbench
+from slmbench.made import DepthPruneFacts
 from slmbench.plan import identify
 from slmbench.spec.load import load_models
 from slmbench.spec.recipe import GgufQuantize

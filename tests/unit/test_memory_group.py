@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from slmbench.process import Child, Ending
 from slmbench.memory_group import MemoryGroup, NoGroup, memory_group
+from slmbench.process import Child, Ending
 
 MIB = 1 << 20
-TESTS = str(Path(__file__).parents[2])
+TESTS = str(Path(__file__).parents[1])
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ class RandomInit(Technique):
     """A model of random weights: what its architecture costs, and nothing else.
 
     Time, memory and energy do not depend on what weights say. No quality suite takes such a
-    variant, nor anything made of it without training. With a parent it gets the parent's tokenizer, without one a
-    tokenizer of bytes.
+    variant, nor anything made of it without training. With a parent it gets the parent's
+    tokenizer, without one a tokenizer of bytes.
     """
 
     takes: ClassVar[tuple[Format, ...]] = ("hf",)

@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from slmbench.lifecycle.job import Done, Failed, MakeJob, Progress
-from slmbench.made import GgufQuantizeFacts
 from slmbench.lifecycle.make import _seal
 from slmbench.lifecycle.workbench import Product
+from slmbench.made import GgufQuantizeFacts
 from slmbench.process import enter_child
 
 

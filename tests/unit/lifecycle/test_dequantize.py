@@ -19,8 +19,8 @@ from slmbench.errors import ArtefactError
 from slmbench.lifecycle.dequantize import make, unpermute
 from slmbench.lifecycle.gguf_header import read_header
 from slmbench.lifecycle.hf_folder import check_folder
-from slmbench.made import DequantizeFacts
 from slmbench.lifecycle.workbench import Workbench
+from slmbench.made import DequantizeFacts
 from slmbench.spec.recipe import Dequantize
 
 pytestmark = pytest.mark.engine

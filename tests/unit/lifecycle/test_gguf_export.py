@@ -21,8 +21,8 @@ from transformers import AutoModelForCausalLM
 from slmbench.errors import ArtefactError, UnsupportedModelError
 from slmbench.lifecycle import dequantize, gguf_export, materialise
 from slmbench.lifecycle.gguf_header import read_header
-from slmbench.made import GgufExportFacts
 from slmbench.lifecycle.workbench import Workbench
+from slmbench.made import GgufExportFacts
 from slmbench.spec.recipe import Dequantize, GgufExport
 from tiny_smollm import CHAT, MERGES, SPECIAL, edit_json, save_tiny_smollm, smollm_tokenizer
 

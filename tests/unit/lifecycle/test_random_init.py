@@ -18,8 +18,8 @@ from slmbench.backends.protocol import LoadJob
 from slmbench.content import content_of
 from slmbench.errors import ArtefactError
 from slmbench.lifecycle import materialise, random_init
-from slmbench.made import RandomInitFacts
 from slmbench.lifecycle.workbench import Workbench
+from slmbench.made import RandomInitFacts
 from slmbench.spec import Target, Variant
 from slmbench.spec.recipe import RandomInit
 from tiny_llama import save_tiny_llama

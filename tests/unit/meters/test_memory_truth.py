@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from slmbench.meters.procfs import kib_field, read_text
 from slmbench.memory_group import MemoryGroup, memory_group
+from slmbench.meters.procfs import kib_field, read_text
 
 MIB = 1 << 20
 SIZE = int(os.environ.get("SLMBENCH_TRUTH_MIB", "1024")) * MIB

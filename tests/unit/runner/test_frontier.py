@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from slmbench.memory_group import NoGroup
 from slmbench.records import Environment, Measurement, ModelInfo, PhaseRecord, Provenance, Status
 from slmbench.runner import frontier
 from slmbench.runner.environment import fingerprint
 from slmbench.runner.events import Listener, Silent
 from slmbench.runner.frontier import largest, run_frontier
-from slmbench.memory_group import NoGroup
 from slmbench.runner.protocol import CellJob, WorkerJob
 from slmbench.runner.supervisor import Outcome
 from slmbench.spec import RunSpec, Target, VariantRef, WorkloadSpec
