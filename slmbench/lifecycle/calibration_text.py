@@ -6,7 +6,9 @@ a seeded sample, so that the same request reads the same texts on every machine.
 
 from __future__ import annotations
 
+import hashlib
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ import pyarrow as pa
 
 from slmbench.data.providers import Located, fetch
 from slmbench.errors import MissingDataError
+from slmbench.made import TextFacts
 from slmbench.spec.recipes.quantization import Calibration
 
 _TEXT_COLUMNS = ("passage", "text", "context", "ctx", "question")
@@ -67,6 +70,20 @@ def sample(rows: int, wanted: int, seed: int) -> tuple[int, ...]:
     (0, 1, 2)
     """
     return tuple(sorted(random.Random(seed).sample(range(rows), min(wanted, rows))))  # noqa: S311
+
+
+def text_facts(texts: Sequence[str], sources: tuple[str, ...], tokens: int) -> TextFacts:
+    """What a record says of text that was read; ``tokens`` in the model's tokenizer."""
+    digest = hashlib.sha256()
+    for text in texts:
+        digest.update(hashlib.sha256(text.encode()).digest())
+    return TextFacts(
+        sources=sources,
+        sha256=digest.hexdigest(),
+        texts=len(texts),
+        tokens=tokens,
+        bytes=sum(len(text.encode()) for text in texts),
+    )
 
 
 def _arrow(path: Path) -> Any:

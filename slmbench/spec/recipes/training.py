@@ -38,14 +38,18 @@ class Written(Frozen):
 class TrainingText(Frozen):
     """What is trained on, and what is held out to validate on."""
 
-    passages: tuple[str, ...] = Field(default=("boolq", "squad"), min_length=1)
-    """Data sets whose passages are read (`slmbench data list`); not ones that a suite scores."""
+    passages: tuple[str, ...] = Field(default=("squad", "drop", "coqa"), min_length=1)
+    """Data sets whose passages are read (`slmbench data list`); not ones that a suite scores
+    (boolq's are: by the suites perplexity, hallucination and privacy)."""
     held_out: float = Field(default=0.05, gt=0, le=0.5)
     """Share of the passages that is never trained on, by a keyed hash of the text: the same for
     every recipe with these data sets. Validation loss is taken on them."""
+    validation_bytes: int = Field(default=24_576, ge=64)
+    """How much of what is held out validation reads [bytes, at least]: passages in the order of
+    their hash, each cut to 1,000 characters."""
     selection: Literal["random", "perplexity", "length", "diversity"] = "random"
-    """Which part is kept. ``perplexity``: the middle of the parent's perplexity (Marion et al. 2023,
-    arXiv 2309.04564). ``length``: the longest. ``diversity``: far from each other by their words
+    """Which part is kept. ``perplexity``: the middle of the parent's perplexity (Marion et al.
+    2023, arXiv 2309.04564). ``length``: the longest. ``diversity``: far from each other by their words
     (k-centre, Sener & Savarese 2018, arXiv 1708.00489)."""
     keep: float = Field(default=1.0, gt=0, le=1)
     """Share of the passages that is kept."""

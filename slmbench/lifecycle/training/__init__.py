@@ -1,0 +1,1 @@
+"""Techniques that learn: text, one loop, updates, teachers, checkpoints."""
