@@ -74,6 +74,10 @@ class LocalBackend(ABC):
     def _prefix(self) -> tuple[int, str]:
         """Id and text of the token that stands before an empty context: BOS, else EOS."""
 
+    def _lead(self) -> tuple[Ids, str]:
+        """Ids and text that stand before everything that the model reads: a learnt prompt."""
+        return (), ""
+
     @abstractmethod
     def _render(self, messages: Sequence[ChatMessage], *, reply: bool) -> str:
         """The turns in the model's chat template; ``reply`` opens the assistant's turn."""
@@ -212,6 +216,8 @@ class LocalBackend(ABC):
         for step in decoder.steps((answer.prompt,)):
             if step.evaluated:
                 answer.evaluated = step.evaluated[0]
+            answer.drafted += step.drafted
+            answer.accepted += step.accepted
             answer.take(Chosen(step.ids[0], step.finite), step.at_ns)
             if answer.done:
                 return
@@ -262,6 +268,8 @@ class LocalBackend(ABC):
                     finish="length",
                     failure=None if finite else "non_finite",
                     engine_ns=timed.engine_ns,
+                    drafted=timed.drafted,
+                    accepted=timed.accepted,
                 )
             )
         return tuple(outputs)
@@ -291,12 +299,18 @@ class LocalBackend(ABC):
         return text[: end + len(opened)]
 
     def _encode_text(self, text: str) -> Ids:
-        """Encode with special tokens, but never a second BOS where the text has it already."""
-        prefix = self._prefix()[1]
-        return self.encode(text, special=not (prefix and text.startswith(prefix)))
+        """Encode with special tokens and lead, but neither twice where the text has it already."""
+        prefix, (lead, words) = self._prefix()[1], self._lead()
+        body = text.removeprefix(words)
+        ids = self.encode(body, special=not (prefix and body.startswith(prefix)))
+        return ids if ids[: len(lead)] == lead else lead + ids
 
     def _prompt_ids(self, prompt: Prompt) -> Ids:
-        return self._encode_text(self.render(prompt)) or (self._prefix()[0],)
+        return self._encode_text(self.render(prompt)) or self._opening()
+
+    def _opening(self) -> Ids:
+        """What stands before an empty context."""
+        return (*self._lead()[0], self._prefix()[0])
 
     def _question(self, request: LoglikelihoodRequest | RollingRequest) -> Question:
         if isinstance(request, RollingRequest):
@@ -308,10 +322,9 @@ class LocalBackend(ABC):
         context = self.render(request.context)
         stripped = context.rstrip()
         continuation = context[len(stripped) :] + request.continuation
-        prefix = self._prefix()[0]
         if not stripped:
-            ids = self.encode(continuation, special=False)
-            return Pair((prefix,), ids[1:] if ids[:1] == (prefix,) else ids), False
+            ids, prefix = self.encode(continuation, special=False), self._prefix()[0]
+            return Pair(self._opening(), ids[1:] if ids[:1] == (prefix,) else ids), False
         if not continuation:
             return Pair(self._encode_text(stripped), ()), False
         text = stripped + continuation
@@ -320,7 +333,8 @@ class LocalBackend(ABC):
         if whole[: len(before)] != before:
             within = self._tokens_within(text, whole, before, len(stripped))
         left, right, straddle = cut(whole, before, within)
-        return Pair(left or (prefix,), right), straddle
+        bare = len(left) == len(self._lead()[0])
+        return Pair(self._opening() if bare else left, right), straddle
 
     def _tokens_within(self, text: str, whole: Ids, before: Ids, characters: int) -> int:
         """How many first tokens of ``text`` end within its first ``characters``.
@@ -336,7 +350,7 @@ class LocalBackend(ABC):
         return "truncated_context" if len(pair.fed) > self._limit() else None
 
     def _rolling(self, request: RollingRequest) -> Question:
-        prefix = self._prefix()[0]
+        prefix, lead = self._prefix()[0], self._lead()[0]
         plain = request.protocol == "rolling"
         if request.details and not plain:
             raise BackendError(
@@ -344,11 +358,15 @@ class LocalBackend(ABC):
                 f"details of every token are not kept for protocol {request.protocol!r}",
                 "use protocol: rolling, which scores every token once",
             )
-        ids = self.encode(request.text, special=False) if plain else self._encode_text(request.text)
-        adds = not plain and self.encode("a", special=True)[:1] == (prefix,)
-        if (request.window or 0) > self._limit():
-            return Question((Pair((prefix,), ids),), rolling=True, failure="truncated_context")
-        found = tuple(windows(request, ids, prefix, bos=adds, limit=self._limit()))
+        text, skip = request.text, len(lead)
+        ids = self.encode(text, special=False) if plain else self._encode_text(text)[skip:]
+        adds = not plain and self._encode_text("a")[skip : skip + 1] == (prefix,)
+        limit = self._limit() - skip
+        if (request.window or 0) > limit:
+            pair = Pair(self._opening(), ids)
+            return Question((pair,), rolling=True, failure="truncated_context")
+        parts = windows(request, ids, prefix, bos=adds, limit=limit)
+        found = tuple(Pair(lead + part.context, part.continuation) for part in parts)
         if not found:
             return Question((), rolling=True, failure="empty_continuation")
         return Question(found, rolling=True)

@@ -38,6 +38,7 @@ from slmbench.backends.transformers_load import (
     load_model,
     load_tokenizer,
     plain_cache,
+    soft_prompt,
 )
 from slmbench.backends.transformers_packed import PackedScorer, nudged
 from slmbench.backends.transformers_weights import attention_width, weights_read
@@ -98,6 +99,7 @@ class TransformersBackend(LocalBackend):
         self._plain_cache = False
         self._quantized: Callable[[], Any] | None = None
         self._odd_cache = ""
+        self._soft_prompt: tuple[Ids, str] = ((), "")
         self._scorer: PackedScorer | None = None
         self._kernels: FastKernels | None = None
         self._verdict: Sharing | None = None
@@ -115,6 +117,7 @@ class TransformersBackend(LocalBackend):
             model = load_model(job.path, job.target.dtype, attention=options.attention)
             self._model = model.to(self._device)
         config = model.config.get_text_config(decoder=True)
+        self._soft_prompt = soft_prompt(model, self._tokenizer)
         self._context = min(job.target.context, context_train(config) or job.target.context)
         self._ends = end_ids(model, self._tokenizer)
         self._budget = options.pack_tokens
@@ -174,6 +177,7 @@ class TransformersBackend(LocalBackend):
     def _info(self, job: LoadJob, size: FolderSize, config: Any) -> ModelInfo:
         parameters = sum(p.numel() for p in self._model.parameters())  # tied ones come once
         first, read = self.encode(PROBE, special=True), weights_read(self._model)
+        own = first[len(self._soft_prompt[0]) :]
         return ModelInfo(
             artefact_sha256=job.artefact_sha256,
             artefact_bytes=size.artefact_bytes,
@@ -185,7 +189,7 @@ class TransformersBackend(LocalBackend):
             vocab_size=int(config.vocab_size),
             context_train=context_train(config) or job.target.context,
             kv_bytes_per_token=None if self._odd_cache else kv_bytes(config, self._model.dtype),
-            adds_bos=first[:1] == (self._tokenizer.bos_token_id,),
+            adds_bos=own[:1] == (self._tokenizer.bos_token_id,),
             first_ids=first[:8],
             engine_version=f"transformers {transformers.__version__}, torch {torch.__version__}",
             decode_weight_bytes=read.weight_bytes if read else None,
@@ -204,6 +208,9 @@ class TransformersBackend(LocalBackend):
             "the tokenizer has neither a BOS nor an EOS token",
             "set one of them in tokenizer_config.json",
         )
+
+    def _lead(self) -> tuple[Ids, str]:
+        return self._soft_prompt
 
     def _render(self, messages: Sequence[ChatMessage], *, reply: bool) -> str:
         tokenizer = self._require_tokenizer()

@@ -14,6 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.cache_utils import DynamicCache, DynamicLayer
 
 from slmbench.backends.protocol import BackendError
+from slmbench.backends.transformers_low_rank import know
 from slmbench.records import Status
 from slmbench.spec import Target
 
@@ -33,6 +34,7 @@ _LOADING_ERRORS = (
 
 def load_tokenizer(path: Path) -> Any:
     """The folder's tokenizer; nothing is fetched and no code of the folder runs."""
+    know(path)
     return AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
 
 
@@ -43,6 +45,7 @@ def load_model(path: Path, dtype: str, *, attention: str | None) -> Any:
     transformers would have made up weights that the folder does not hold, unsupported where
     this model or this machine has no such attention.
     """
+    know(path)
     try:
         model, info = AutoModelForCausalLM.from_pretrained(
             path,
@@ -98,6 +101,16 @@ def end_ids(model: Any, tokenizer: Any) -> frozenset[int]:
     declared = getattr(model.generation_config, "eos_token_id", None)
     listed = declared if isinstance(declared, list) else [declared]
     return frozenset(int(t) for t in [*listed, tokenizer.eos_token_id] if t is not None)
+
+
+def soft_prompt(model: Any, tokenizer: Any) -> tuple[tuple[int, ...], str]:
+    """Ids and text of the learnt prompt that such a folder wants before everything; mostly none.
+
+    ``slmbench_soft_prompt`` of its config says how many of the last tokens they are.
+    """
+    count = int(getattr(model.config, "slmbench_soft_prompt", 0) or 0)
+    ids = range(len(tokenizer) - count, len(tokenizer))
+    return tuple(ids), "".join(tokenizer.convert_ids_to_tokens(list(ids)))
 
 
 def plain_cache(model: Any) -> bool:

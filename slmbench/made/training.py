@@ -62,6 +62,16 @@ class Training(Frozen):
     """Why it ended before its budget (a cap); empty: it did not."""
     teacher_sha256: tuple[Sha256, ...] = ()
 
+    @property
+    def validation_before(self) -> float | None:
+        """Validation loss before the first step [nats/byte]; None where it was not taken."""
+        return self.curve[0].validation if self.curve else None
+
+    @property
+    def validation_after(self) -> float | None:
+        """Validation loss after the last step [nats/byte]; None where it was not taken."""
+        return self.curve[-1].validation if self.curve else None
+
 
 class TrainFacts(Frozen):
     """What was trained, and whether what was saved is what was trained."""
@@ -73,6 +83,9 @@ class TrainFacts(Frozen):
     """Of the update's safetensors, kept in the folder ``adapter`` beside the artefact."""
     reload_max_logit_difference: float
     """Largest difference between logits at the end of training and after reloading."""
+    prompt_probability: float | None = None
+    """Mean probability that a learnt prompt's own tokens get on held-out text: they stand in the
+    vocabulary, so the output head has rows for them. None where no prompt was learnt."""
 
 
 class PeftPruneFacts(Frozen):

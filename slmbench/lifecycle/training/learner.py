@@ -26,6 +26,8 @@ class Saved:
     """Of the update's safetensors; None where all weights learnt."""
     max_logit_difference: float
     """Between the trained model and the reloaded folder."""
+    prompt_probability: float | None = None
+    """Mean probability that a learnt prompt's own tokens get on held-out text."""
 
 
 def outputs_of(model: Any, ids: torch.Tensor, hidden: bool) -> Any:

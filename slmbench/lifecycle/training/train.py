@@ -13,6 +13,7 @@ from slmbench.lifecycle.training import loop, updates
 from slmbench.lifecycle.training.distil import Distillation, load_teacher
 from slmbench.lifecycle.training.learner import Learner
 from slmbench.lifecycle.training.material import Material, material, training_facts
+from slmbench.lifecycle.training.spending import EnergyCap
 from slmbench.lifecycle.workbench import Product, Workbench
 from slmbench.made import TrainFacts
 from slmbench.spec.recipes.training import Train
@@ -43,7 +44,7 @@ def make(recipe: Train, bench: Workbench) -> Product:
             objective=_objective(recipe, bench, learner),
             held_out=found.held_out,
             forward=learner.forward,
-            hooks=_hooks(recipe, bench),
+            hooks=_hooks(recipe),
         )
     )
     saved = learner.save(bench.out)
@@ -53,6 +54,7 @@ def make(recipe: Train, bench: Workbench) -> Product:
         parameters=saved.parameters,
         adapter_sha256=saved.adapter_sha256,
         reload_max_logit_difference=saved.max_logit_difference,
+        prompt_probability=saved.prompt_probability,
     )
     return Product(saved.path, facts, (*_LIBRARIES, *learner.libraries))
 
@@ -81,8 +83,10 @@ def _objective(recipe: Train, bench: Workbench, learner: Learner) -> loop.Object
     return Distillation(teacher, recipe.teacher, learner.outputs)
 
 
-def _hooks(recipe: Train, bench: Workbench) -> tuple[loop.Hook, ...]:
-    return ()
+def _hooks(recipe: Train) -> tuple[loop.Hook, ...]:
+    """The cap on energy, where one is set; the one on memory is set by who starts this process."""
+    spending = EnergyCap.of(recipe.caps)
+    return () if spending is None else (spending,)
 
 
 def _plan(recipe: Train, found: Material, count: int) -> str:

@@ -1,0 +1,117 @@
+"""Topics of passages, and who gets which: data of clients that are unlike each other.
+
+Topics are clusters (Lloyd's k-means, Lloyd 1982, seeded as k-means++, Arthur & Vassilvitskii
+2007) of hashed bags of words, weighted by inverse document frequency (Spärck Jones 1972) and of
+length 1, so that distance is by cosine. Nothing but NumPy is needed, and the same texts and seed
+give the same topics on every machine of one NumPy version.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Matrix = npt.NDArray[np.float32]
+    Labels = npt.NDArray[np.int64]
+
+BUCKETS = 512
+"""Columns that words are hashed into."""
+_ROUNDS = 25
+_WORD = re.compile(r"[a-z]{4,}")
+"""Shorter words say little about the topic."""
+
+
+def bags(texts: Sequence[str], buckets: int = BUCKETS) -> Matrix:
+    """A row of length 1 (or 0 for a text without words) for every text, shape (texts, buckets)."""
+    counts = np.zeros((len(texts), buckets), np.float32)
+    for row, text in enumerate(texts):
+        for word in _WORD.findall(text.lower()):
+            counts[row, zlib.crc32(word.encode()) % buckets] += 1
+    seen = (counts > 0).sum(0)
+    weighted = np.log1p(counts) * np.log((1 + len(texts)) / (1 + seen)).astype(np.float32)
+    lengths = np.linalg.norm(weighted, axis=1, keepdims=True)
+    found: Matrix = (weighted / np.where(lengths > 0, lengths, 1)).astype(np.float32)
+    return found
+
+
+def topics(texts: Sequence[str], count: int, seed: int) -> Labels:
+    """The topic of every text, 0 … count - 1; fewer topics where there are fewer texts."""
+    rows = bags(texts)
+    count = min(count, len(texts))
+    drawn = np.random.default_rng(seed)
+    centres = _spread(rows, count, drawn)
+    labels: Labels = np.zeros(len(texts), np.int64)
+    for _ in range(_ROUNDS):
+        found = (rows @ centres.T).argmax(1)
+        if np.array_equal(found, labels) and _ > 0:
+            break
+        labels = found
+        centres = np.stack([_centre(rows[labels == k], centres[k]) for k in range(count)])
+    return labels
+
+
+def dealt(labels: Labels, clients: int, concentration: float, seed: int) -> list[list[int]]:
+    """Rows of every client: each topic is cut by shares from a Dirichlet distribution.
+
+    Hsu, Qi & Brown 2019 (arXiv 1909.06335) draw every client's mix of classes from a Dirichlet;
+    here every topic's shares over the clients are drawn, as Yurochkin et al. 2019 (arXiv
+    1905.12022) do, so that each text is dealt out once. A client that would get nothing is given
+    the last text of the richest one. Raises ValueError when there are fewer texts than clients.
+    """
+    if len(labels) < clients:
+        raise ValueError(f"{len(labels)} texts cannot be dealt out to {clients} clients")
+    drawn = np.random.default_rng(seed)
+    hands: list[list[int]] = [[] for _ in range(clients)]
+    for topic in np.unique(labels):
+        rows = drawn.permutation(np.flatnonzero(labels == topic))
+        shares = drawn.dirichlet(np.full(clients, concentration))
+        cuts = np.rint(np.cumsum(shares)[:-1] * len(rows)).astype(int)
+        for hand, part in zip(hands, np.split(rows, cuts), strict=True):
+            hand.extend(int(row) for row in part)
+    for hand in hands:
+        if not hand:
+            hand.append(max(hands, key=len).pop())
+    return [sorted(hand) for hand in hands]
+
+
+def shares(labels: Labels, hands: Sequence[Sequence[int]], count: int) -> list[tuple[float, ...]]:
+    """Of every client's texts, the share of each topic."""
+    return [
+        tuple(float(n) / len(hand) for n in np.bincount(labels[list(hand)], minlength=count))
+        for hand in hands
+    ]
+
+
+def _spread(rows: Matrix, count: int, drawn: np.random.Generator) -> Matrix:
+    """First centres: each next one with a chance by its squared distance to those before it."""
+    chosen = [int(drawn.integers(len(rows)))]
+    nearest = _distances(rows, rows[chosen[0]])
+    while len(chosen) < count:
+        total = nearest.sum()
+        odds = nearest / total if total > 0 else np.full(len(rows), 1 / len(rows))
+        chosen.append(int(drawn.choice(len(rows), p=odds)))
+        nearest = np.minimum(nearest, _distances(rows, rows[chosen[-1]]))
+    return rows[chosen]
+
+
+def _distances(rows: Matrix, centre: Matrix) -> npt.NDArray[np.float64]:
+    """Squared distances of every row to one point."""
+    found: npt.NDArray[np.float64] = ((rows - centre) ** 2).sum(1).astype(np.float64)
+    return found
+
+
+def _centre(rows: Matrix, before: Matrix) -> Matrix:
+    """Mean direction of the rows; an empty cluster keeps its centre."""
+    if not len(rows):
+        return before
+    mean = rows.mean(0)
+    length = np.linalg.norm(mean)
+    found: Matrix = mean / length if length > 0 else before
+    return found
