@@ -53,7 +53,7 @@ def make(recipe: Merge, bench: Workbench) -> Product:
     is asked for and not installed.
     """
     torch.set_num_threads(bench.threads)
-    other = bench.other(recipe.other).path
+    other = Path(bench.other(recipe.other).path)
     for folder in (bench.parent, other):
         require_float(folder, "merge")
     out, tally = bench.out / "hf", _Tally()
@@ -94,7 +94,7 @@ def check_alike(mine: TensorFiles, theirs: TensorFiles) -> None:
 
 
 def fuse(recipe: Merge, name: str, mine: torch.Tensor, theirs: torch.Tensor) -> torch.Tensor:
-    """One tensor of the result, in the type of ``mine``; ArtefactError for unequal whole numbers."""
+    """A tensor in the type of ``mine``; ArtefactError for whole numbers that differ."""
     if not mine.is_floating_point():
         if not torch.equal(mine, theirs):
             raise ArtefactError(f"{name} holds whole numbers, which cannot be merged")

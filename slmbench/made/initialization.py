@@ -29,8 +29,9 @@ class LowRankFacts(Frozen):
     parameters_before: int
     parameters_after: int
     squared_error: float
-    """||W - BA||² over ||W||², all matrices together."""
+    """||W - BA||² over ||W||², all matrices together; not weighted."""
     calibration: TextFacts | None = None
+    note: str = "read by slmbench's transformers backend only"
 
 
 class MergeFacts(Frozen):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -52,6 +52,12 @@ class WidthPrune(Technique):
     """Share of the groups of heads (queries with their keys and values) that stays."""
     calibration: Calibration = Calibration()
 
+    @model_validator(mode="after")
+    def _drops_something(self) -> Self:
+        if self.keep_ffn == self.keep_heads == 1:
+            raise ValueError("keep_ffn and keep_heads are both 1: nothing would be dropped")
+        return self
+
     @property
     def stage(self) -> Stage:
         """Where its product stands."""
@@ -64,8 +70,6 @@ class Sparsify(Technique):
     ``magnitude``: the smallest |w| of each matrix. ``wanda`` (arXiv 2306.11695): the smallest
     |w| · norm of its input over calibration text, row by row. ``random``: any.
     """
-
-    simulated: ClassVar[bool] = True
 
     technique: Literal["sparsify"]
     version: Literal[1] = 1
@@ -83,6 +87,11 @@ class Sparsify(Technique):
         if self.pattern is not None and self.sparsity != 0.5:
             raise ValueError(f"pattern {self.pattern} means sparsity 0.5: leave sparsity out")
         return self
+
+    @property
+    def simulated(self) -> bool:
+        """The zeros are computed with like any weight."""
+        return True
 
     @property
     def stage(self) -> Stage:
