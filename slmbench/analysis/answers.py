@@ -49,6 +49,10 @@ class TextAnswer:
     text: str
     tokens: int
     """Tokens generated, a stop token included."""
+    token_ids: tuple[int, ...] = ()
+    """The tokens themselves."""
+    cut: bool = False
+    """Whether it ended at the token limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +111,8 @@ def _text(item: Item, output: ItemOutput) -> TextAnswer | None:
         return None
     if first.failure not in (None, "empty_output"):
         return None
-    return TextAnswer(item, first.text, len(first.token_ids))
+    cut = first.finish == "length"
+    return TextAnswer(item, first.text, len(first.token_ids), first.token_ids, cut)
 
 
 def _numbers(item: Item, output: ItemOutput) -> ChoiceAnswer | None:

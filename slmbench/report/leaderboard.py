@@ -7,17 +7,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from slmbench.analysis import MetricRow, Results
+from slmbench.analysis.accuracy_mean import ACCURACY as ACCURACY
+from slmbench.analysis.accuracy_mean import NOT_ACCURACY
 from slmbench.analysis.stability import score_flags
 from slmbench.analysis.statistics import Estimate, mean_of_means
+from slmbench.analysis.systems import System as System
 from slmbench.metrics import METRICS
 from slmbench.records import ModelInfo, Provenance, Status
 from slmbench.report.cells import Cell, cell_of
 from slmbench.spec import TaskSpec, VariantRef, WorkloadSpec
-from slmbench.store import StoredRun
 
-ACCURACY = ("acc", "acc_norm", "acc_bytes", "exact_match")
-"""Primary metrics that count towards the accuracy mean, outside the suites below."""
-_NOT_ACCURACY = frozenset({"hallucination", "bias", "privacy", "robustness"})
 _BESIDE = frozenset({"robustness"})
 """Suites that ask tasks of other suites once more: no columns of their own."""
 _COMPANION = {"abstention_rate": "answer_rate_control"}
@@ -44,34 +43,7 @@ class Column:
     @property
     def is_accuracy(self) -> bool:
         """Whether it counts towards the accuracy mean."""
-        return self.metric in ACCURACY and self.suite not in _NOT_ACCURACY
-
-
-@dataclass(frozen=True, slots=True)
-class System:
-    """What a row is about: one artefact on one target, size and machine."""
-
-    variant: str
-    digest: str
-    """Digest of the variant's artefact or recipe."""
-    target: str
-    backend: str
-    size: str
-    machine: str
-
-    @classmethod
-    def of(cls, run: StoredRun) -> System:
-        """The system that a run measured."""
-        spec = run.spec
-        target = spec.target
-        return cls(
-            spec.variant.name,
-            spec.variant.digest,
-            target.name,
-            target.backend,
-            spec.size,
-            run.record.machine,
-        )
+        return self.metric in ACCURACY and self.suite not in NOT_ACCURACY
 
 
 @dataclass(frozen=True, slots=True)
