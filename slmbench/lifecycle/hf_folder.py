@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 from slmbench.errors import ArtefactError
@@ -36,6 +37,7 @@ def check_folder(folder: Path) -> None:
     for path in weights:
         _check_safetensors(path)
     require_tokenizer(folder)
+    _announce(folder)
 
 
 def require_tokenizer(folder: Path) -> None:
@@ -53,6 +55,27 @@ def copy_companions(source: Path, out: Path) -> None:
     for name in _COMPANIONS:
         if (source / name).is_file():
             shutil.copyfile(source / name, out / name)
+
+
+def folded_modules(parameters: Iterable[str], *, tied: bool) -> tuple[str, ...]:
+    """Modules of these parameters, each once, layer numbers folded; ``tied``: and the head.
+
+    >>> folded_modules(["layers.0.norm.weight", "layers.1.norm.weight"], tied=False)
+    ('layers.*.norm',)
+    """
+    folded = dict.fromkeys(
+        ".".join("*" if part.isdigit() else part for part in name.split(".")[:-1])
+        for name in parameters
+    )
+    return (*folded, "lm_head (tied to the embedding)") if tied else tuple(folded)
+
+
+def _announce(folder: Path) -> None:
+    """Teach transformers a type of ours, so that any technique can open the folder."""
+    if '"slmbench_low_rank_' in (folder / "config.json").read_text("utf-8", errors="replace"):
+        from slmbench.backends.transformers_low_rank import know
+
+        know(folder)
 
 
 def _check_safetensors(path: Path) -> None:

@@ -31,7 +31,7 @@ TECHNIQUES = {
     "dequantize": "slmbench.lifecycle.dequantize",
     "gguf_export": "slmbench.lifecycle.gguf_export",
     "gguf_quantize": "slmbench.lifecycle.gguf_quantize",
-    "torchao": "slmbench.lifecycle.torchao_int8",
+    "torchao": "slmbench.lifecycle.torchao_quantize",
     "cast": "slmbench.lifecycle.cast",
     "onnx_export": "slmbench.lifecycle.onnx_export",
     "rtn": "slmbench.lifecycle.rtn",

@@ -20,6 +20,11 @@ class GgufQuantizeFacts(Frozen):
     """Tensor types that llama.cpp chose: rows that are no multiple of 256 fall back to others."""
     bits_per_weight: float
     """Bits of tensor data per weight in the result."""
+    weighted_matrices: int = 0
+    """Matrices whose rounding an importance matrix weighted; 0: there was none. (Types that scale
+    by the largest weight alone, Q8_0 and Q2_0, come out the same with it.)"""
+    calibration: TextFacts | None = None
+    """Text of the importance matrix."""
 
 
 class TorchaoFacts(Frozen):
@@ -31,6 +36,9 @@ class TorchaoFacts(Frozen):
     """Modules whose weights stay float (embedding, norms; the head, tied or not)."""
     reload_max_logit_difference: float
     """Largest difference between logits before saving and after reloading; must be 0."""
+    grid_bits_per_weight: float | None = None
+    """What 4-bit weights would take packed, scales and all that stays float (as stored) included;
+    None for int8, which is stored as such. What is stored is ``measured``."""
 
 
 class GridFacts(Frozen):
@@ -42,7 +50,8 @@ class GridFacts(Frozen):
     kept_float: tuple[str, ...]
     """Modules whose weights stay as they were."""
     bits_per_weight: float
-    """What the grid would take: levels, scales in float16, zero points, all that stays float."""
+    """What the grid would take: levels, scales in float16, zero points, and all that stays float,
+    in float16."""
     mean_squared_error: float
     """Of the matrices on the grid, over their mean square."""
     calibration: TextFacts | None = None

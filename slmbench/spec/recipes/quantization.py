@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from slmbench.spec.base import Frozen
 from slmbench.spec.recipes.technique import Format, Stage, Technique
@@ -31,11 +31,25 @@ class GgufQuantize(Technique):
 
     technique: Literal["gguf_quantize"]
     version: Literal[1] = 1
-    type: Literal["F32", "F16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_0", "Q3_K_M", "Q2_K"]
-    """llama.cpp file type; mixed types (``_M``) keep some tensors at more bits."""
+    type: Literal[
+        "F32", "F16", "Q8_0", "Q6_K", "Q5_K_M", "Q5_0", "Q4_K_M", "Q4_1", "Q4_0", "IQ4_NL",
+        "IQ4_XS", "Q3_K_M", "IQ3_XXS", "Q2_K", "IQ2_XXS", "Q2_0",
+    ]  # fmt: skip
+    """llama.cpp file type; mixed types (``_M``) keep some tensors at more bits.
+
+    Types with K, IQ2, IQ3 and IQ4_XS have blocks of 256 weights: rows that are no multiple of that
+    get one with blocks of 32 and more bits. Q2_0 (blocks of 64) is three levels, scaled by the
+    largest weight: made for models that were trained so, the end of the ladder for others.
+    """
     importance: Calibration | None = None
     """Importance matrix: mean squared activation of every input of a matrix on this text, with
     which rounding errors are weighted; null: none."""
+
+    @model_validator(mode="after")
+    def _weighs_where_it_must(self) -> Self:
+        if self.type == "IQ2_XXS" and self.importance is None:
+            raise ValueError("IQ2_XXS needs an importance matrix: add `importance: {}`")
+        return self
 
     @property
     def stage(self) -> Stage:
@@ -51,9 +65,17 @@ class TorchaoQuantize(Technique):
     technique: Literal["torchao"]
     version: Literal[1] = 1
     scheme: Literal["int8_dynamic", "int8_weight_only", "int4_weight_only"] = "int8_dynamic"
-    """``int8_dynamic``: int8 weights per channel, int8 activations per token, real kernels."""
+    """``int8_dynamic``: int8 weights per channel, int8 activations per token, real kernels.
+    ``int8_weight_only``: the same weights, cast for each product. ``int4_weight_only``: 4-bit
+    levels in groups, one to a byte, without kernels."""
     group_size: int = Field(default=32, ge=8, le=1024)
     """Weights of a row that share a scale (int4_weight_only)."""
+
+    @property
+    def simulated(self) -> bool:
+        """4 bits are: torchao has no kernels for processors. Each weight fills a byte, and is made
+        a float before every product."""
+        return self.scheme == "int4_weight_only"
 
     @property
     def stage(self) -> Stage:
@@ -67,8 +89,6 @@ class RoundToNearest(Technique):
     Also called fake quantization. Any number of bits, any architecture, no kernels.
     """
 
-    simulated: ClassVar[bool] = True
-
     technique: Literal["rtn"]
     version: Literal[1] = 1
     bits: int = Field(ge=2, le=8)
@@ -78,6 +98,11 @@ class RoundToNearest(Technique):
     """Levels around zero; false: a zero point of its own for each group."""
     embeddings: bool = False
     """Whether embedding and output head are rounded too."""
+
+    @property
+    def simulated(self) -> bool:
+        """No kernel computes with its bits."""
+        return True
 
     @property
     def stage(self) -> Stage:
@@ -96,8 +121,6 @@ class AutoRound(Technique):
     Stored as floats on the grid, like :class:`RoundToNearest`.
     """
 
-    simulated: ClassVar[bool] = True
-
     technique: Literal["auto_round"]
     version: Literal[1] = 1
     bits: int = Field(default=4, ge=2, le=8)
@@ -106,6 +129,11 @@ class AutoRound(Technique):
     iterations: int = Field(default=100, ge=1, le=10_000)
     """Steps for each block of layers."""
     calibration: Calibration = Calibration()
+
+    @property
+    def simulated(self) -> bool:
+        """No kernel computes with its bits."""
+        return True
 
     @property
     def stage(self) -> Stage:

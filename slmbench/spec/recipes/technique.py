@@ -24,8 +24,11 @@ class Technique(Grown):
     gives: ClassVar[Format] = "hf"
     optional_parent: ClassVar[bool] = False
     """Can be made with a parent and without."""
-    simulated: ClassVar[bool] = False
-    """Dense float arithmetic stands for the compression: no credit in time, memory and energy."""
+
+    @property
+    def simulated(self) -> bool:
+        """Dense arithmetic stands for the compression: no credit in time, memory and energy."""
+        return False
 
     @property
     def stage(self) -> Stage:

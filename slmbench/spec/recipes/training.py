@@ -116,6 +116,7 @@ class FakeQuant(Frozen):
 
     bits: Literal[4, 8] = 4
     group_size: int = Field(default=32, ge=8, le=1024)
+    """Weights of a row that share a scale (4 bits; with 8 bits all of a row do)."""
 
 
 class Caps(Frozen):
@@ -170,9 +171,19 @@ class Train(Technique):
         return self
 
     @property
+    def simulated(self) -> bool:
+        """With 4 bits, as the technique ``torchao``: no kernel computes with them."""
+        return self.quantize is not None and self.quantize.bits == 4
+
+    @property
     def trains(self) -> bool:
         """Unless only a prompt is learnt."""
         return not isinstance(self.update, SoftPrompt)
+
+    @property
+    def simulated(self) -> bool:
+        """What it gives in 4 bits has no kernels (see torchao's int4_weight_only)."""
+        return self.quantize is not None and self.quantize.bits == 4
 
     @property
     def stage(self) -> Stage:
