@@ -48,7 +48,7 @@ def recovered_share(base: Judged, damaged: Judged, recovered: Judged, direction:
     n = difference.n
     if quality_verdict(difference, difference.p, direction) != "worse":
         return Ratio(None, n=n, reason="the loss itself is not resolved")
-    return _ratio(gained.differences, [-d for d in lost.differences], lost.clusters)
+    return ratio_of_sums(gained.differences, [-d for d in lost.differences], lost.clusters)
 
 
 def retention(base: Judged, variant: Judged, chance: float | None, base_value: Estimate) -> Ratio:
@@ -66,10 +66,10 @@ def retention(base: Judged, variant: Judged, chance: float | None, base_value: E
     if pairs is None:
         return Ratio(None, reason="no item was scored in both runs")
     above = [v - chance for v in pairs.variant]
-    return _ratio(above, [v - chance for v in pairs.parent], pairs.clusters)
+    return ratio_of_sums(above, [v - chance for v in pairs.parent], pairs.clusters)
 
 
-def _ratio(above: Sequence[float], below: Sequence[float], clusters: Sequence[str]) -> Ratio:
+def ratio_of_sums(above: Sequence[float], below: Sequence[float], clusters: Sequence[str]) -> Ratio:
     """mean(above) / mean(below) with a percentile interval of a seeded cluster bootstrap.
 
     Whole clusters are drawn with replacement (Field & Welsh 2007, JRSS B 69:369). Clusters with

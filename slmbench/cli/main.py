@@ -78,6 +78,7 @@ def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     _selection(plan)
     _format(plan)
+    _add_experiment(commands)
     demo = _command(
         commands, "demo", "demo", "all seven suites on the embedded defaults, then the report"
     )
@@ -88,6 +89,31 @@ def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     demo.add_argument(
         "--retry-failed", action="store_true", help="run cells again that did not end ok"
     )
+
+
+def _add_experiment(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    experiment = _command(
+        commands, "experiment", "experiment",
+        "make an experiment's variants, run its suites, and say what came of it",
+    )  # fmt: skip
+    experiment.add_argument("name", help="experiment (`slmbench list experiments`) or YAML file")
+    experiment.add_argument(
+        "--results", default="results", help="results folder (default: results)"
+    )
+    experiment.add_argument("--out", default="reports/latest", help="folder of the pages")
+    experiment.add_argument("--title", default="slmbench", help="title of the pages")
+    experiment.add_argument(
+        "--set", action="append", default=[], metavar="PATH=VALUE", dest="overrides",
+        help="override a value of the experiment's file, or of its models file (variants…, "
+        "targets…), e.g. suites.0.size=standard, targets.*.threads=1",
+    )  # fmt: skip
+    experiment.add_argument(
+        "--retry-failed", action="store_true", help="run cells again that did not end ok"
+    )
+    experiment.add_argument(
+        "--dry-run", action="store_true", help="show what would run; make and run nothing"
+    )
+    _format(experiment)
 
 
 def _add_reading(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
@@ -17,6 +17,7 @@ from slmbench.report.constructs import ABOUT, ConstructPage, construct_pages
 from slmbench.report.constructs.gathering import gather
 from slmbench.report.costs import COSTS, CostPage, arrange, cost_pages
 from slmbench.report.deltas import DeltaTable, base_table, delta_table
+from slmbench.report.experiments import ExperimentPage, experiment_pages
 from slmbench.report.fidelity import FidelityPart, fidelity_part
 from slmbench.report.figures import Figure, bits_figure, estimate_figure, pareto_figure
 from slmbench.report.format import show
@@ -41,6 +42,11 @@ PARETO_COSTS = ("tpot", "peak_memory", "energy_per_token")
 MOST_OTHERS = 6
 """Columns of tasks other than accuracy in the leaderboard; more of them stand on their pages."""
 ESTIMATE = "energy_estimate_per_token"
+_TEMPLATES: Mapping[type, str] = {
+    ExperimentPage: "experiment.html.j2",
+    CostPage: "cost.html.j2",
+    ConstructPage: "construct.html.j2",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +99,15 @@ class Page:
     """Whether other tasks are too many for a column each: their own pages show them then."""
     constructs: tuple[ConstructPage, ...]
     costs: tuple[CostPage, ...]
+    experiments: tuple[ExperimentPage, ...]
     """The pages beside it."""
     links: tuple[Link, ...] = ()
     """All pages of the report, this one among them; empty until they are to be written."""
 
     @property
-    def beside(self) -> tuple[CostPage | ConstructPage, ...]:
+    def beside(self) -> tuple[ExperimentPage | CostPage | ConstructPage, ...]:
         """The other pages in the order of the navigation."""
-        return (*self.costs, *self.constructs)
+        return (*self.experiments, *self.costs, *self.constructs)
 
     @property
     def gate_words(self) -> str:
@@ -153,16 +160,18 @@ def write_report(results: Results, out: Path, *, title: str) -> Path:
     """
     path = out if out.suffix == ".html" else out / "index.html"
     page = make_page(results, title)
-    beside = {about: construct_file(path, about) for about in (*ABOUT, *COSTS)}
+    stale = {construct_file(path, about) for about in (*ABOUT, *COSTS)}
+    stale |= set(path.parent.glob(construct_file(path, "experiment-*").name))
     for one in page.beside:
         links = _links(path, page, one.about.name)
         values = {"page": one.linked(links)}
-        template = "cost.html.j2" if isinstance(one, CostPage) else "construct.html.j2"
-        text = render_template(template, has_figures=bool(one.figures), values=values)
-        replace_file(beside.pop(one.about.name), text)
+        text = render_template(_TEMPLATES[type(one)], has_figures=bool(one.figures), values=values)
+        place = construct_file(path, one.about.name)
+        replace_file(place, text)
+        stale.discard(place)
     replace_file(path, render(replace(page, links=_links(path, page, ""))))
-    for stale in beside.values():
-        _remove_ours(stale)
+    for old in sorted(stale):
+        _remove_ours(old)
     return path
 
 
@@ -246,6 +255,7 @@ def make_page(results: Results, title: str) -> Page:
         elsewhere=elsewhere,
         constructs=construct_pages(material, title),
         costs=cost_pages(arrange(results, rows, comparison), title),
+        experiments=experiment_pages(results, title),
     )
 
 

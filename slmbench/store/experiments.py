@@ -26,9 +26,6 @@ class MemberVariant(Frozen):
     variant: Variant
     digest: str
     """Its identity, as in ``RunSpec.variant.digest``."""
-    failure: str = ""
-    """Why it could not be made; empty: it could, or was not tried."""
-    hint: str = ""
 
 
 class KeptExperiment(Frozen):
