@@ -9,13 +9,14 @@ from dataclasses import dataclass, replace
 from slmbench.analysis import MetricRow, Results
 from slmbench.analysis.accuracy_mean import ACCURACY as ACCURACY
 from slmbench.analysis.accuracy_mean import NOT_ACCURACY
+from slmbench.analysis.headline import headline_point as headline_point
 from slmbench.analysis.stability import score_flags
 from slmbench.analysis.statistics import Estimate, mean_of_means
 from slmbench.analysis.systems import System as System
 from slmbench.metrics import METRICS
 from slmbench.records import ModelInfo, Provenance, Status
 from slmbench.report.cells import Cell, cell_of
-from slmbench.spec import TaskSpec, VariantRef, WorkloadSpec
+from slmbench.spec import TaskSpec, VariantRef
 
 _BESIDE = frozenset({"robustness"})
 """Suites that ask tasks of other suites once more: no columns of their own."""
@@ -140,22 +141,6 @@ def task_columns(rows: Iterable[MetricRow]) -> tuple[Column, ...]:
             key=lambda c: (not c.is_accuracy, order.get(c.suite, 3), c.suite, c.work),
         )
     )
-
-
-def headline_point(rows: Iterable[MetricRow]) -> Mapping[str, str]:
-    """Per metric the workload point that most systems share; of several, the longest output."""
-    counts: dict[str, Counter[str]] = {}
-    size: dict[str, tuple[int, int]] = {}
-    for row in rows:
-        work = row.run.spec.work
-        if not isinstance(work, WorkloadSpec) or row.estimate.value is None:
-            continue
-        size.update({p.label: (p.output_tokens, p.prompt_tokens) for p in work.points})
-        counts.setdefault(row.metric, Counter())[row.point] += 1
-    return {
-        metric: max(found, key=lambda p: (found[p], size.get(p, (0, 0))))
-        for metric, found in counts.items()
-    }
 
 
 def _newest(rows: Sequence[MetricRow]) -> dict[System, dict[tuple[str, str, str], MetricRow]]:
