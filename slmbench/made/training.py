@@ -96,9 +96,11 @@ class PeftPruneFacts(Frozen):
     ffn_before: int
     ffn_after: int
     pruned_at: tuple[int, ...]
-    """Steps at which channels went."""
+    """Steps (from 0) after which channels went."""
     parameters_before: int
     parameters_after: int
+    reload_max_logit_difference: float
+    """Largest difference between the masked model's logits and the narrower folder's."""
 
 
 class FedAvgFacts(Frozen):

@@ -41,10 +41,10 @@ def make(recipe: Train, bench: Workbench) -> Product:
             rows=found.rows,
             recipe=recipe,
             bench=bench,
-            objective=_objective(recipe, bench, learner),
+            objective=objective_of(recipe, bench, learner),
             held_out=found.held_out,
             forward=learner.forward,
-            hooks=_hooks(recipe),
+            hooks=hooks_of(recipe),
         )
     )
     saved = learner.save(bench.out)
@@ -75,7 +75,8 @@ def _from(module: str) -> Callable[[Train, Workbench, Any], Learner]:
     return made
 
 
-def _objective(recipe: Train, bench: Workbench, learner: Learner) -> loop.Objective:
+def objective_of(recipe: Train, bench: Workbench, learner: Learner) -> loop.Objective:
+    """The loss on the text, or the divergence from a teacher beside it."""
     if recipe.teacher is None:
         return loop.TextLoss(learner.forward)
     other = bench.other(recipe.teacher.variant)
@@ -83,7 +84,7 @@ def _objective(recipe: Train, bench: Workbench, learner: Learner) -> loop.Object
     return Distillation(teacher, recipe.teacher, learner.outputs)
 
 
-def _hooks(recipe: Train) -> tuple[loop.Hook, ...]:
+def hooks_of(recipe: Train) -> tuple[loop.Hook, ...]:
     """The cap on energy, where one is set; the one on memory is set by who starts this process."""
     spending = EnergyCap.of(recipe.caps)
     return () if spending is None else (spending,)
