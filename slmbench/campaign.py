@@ -15,6 +15,7 @@ from pathlib import Path
 import slmbench
 from slmbench.adaptive import Followers, unwatched
 from slmbench.errors import InterruptedRunError, SlmbenchError
+from slmbench.kept_variants import keep_variants
 from slmbench.lifecycle import Artefact, Artefacts
 from slmbench.locations import cache_dir
 from slmbench.plan import Cell, Plan
@@ -178,6 +179,8 @@ class Campaign:
         prepared = dict(zip(specs, prepare_items(specs, self.listener), strict=True))
         artefacts = Artefacts(self.models, self.listener.stage)
         artefacts.make({c.spec.variant.name for c in todo})
+        artefacts.look({c.spec.variant.name for c in self.plan.cells})
+        keep_variants(self.root, artefacts)
         followers = Followers(
             self.root, fingerprint(()).machine, self.models, artefacts.refs, self.plan.cells
         )

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import slmbench
 from slmbench.api import Planned, Request, plan_suites
-from slmbench.campaign import keep_variants
 from slmbench.errors import SlmbenchError, SpecError
+from slmbench.kept_variants import keep_variants
 from slmbench.lifecycle import Artefacts
 from slmbench.plan import Selection, identify
 from slmbench.spec import ModelsFile

@@ -36,6 +36,8 @@ from slmbench.store import StoredRun, read_store
 if TYPE_CHECKING:
     from slmbench.analysis.compare import Comparison
     from slmbench.analysis.constructs.bias_flips import BiasFlips
+    from slmbench.analysis.signature_rules.findings import Thresholds
+    from slmbench.spec.experiment import Limits
 
 
 @dataclass(frozen=True)
@@ -277,6 +279,39 @@ class Results(StoredResults):
 
         return symptom_frame(symptoms(self.construct_rows))
 
+    def variants(self) -> pd.DataFrame:
+        """One row a variant: what was done to which parent, at what cost, and what came of it.
+
+        Of the runs, and of what they descend from (``analysis.variant_frame.VARIANT_COLUMNS``).
+        """
+        from slmbench.analysis.variant_frame import variant_frame
+
+        return variant_frame(self)
+
+    def signatures(self, thresholds: Thresholds | None = None) -> pd.DataFrame:
+        """Failure signatures, one row a system and rule (``signatures.SIGNATURE_COLUMNS``).
+
+        Accuracy collapse, stiffness, edge out of memory, instability on long texts, format loss,
+        repetition loops, dead outputs: yes, no, not decidable or does not apply, with the numbers
+        that decided. ``thresholds``: other limits than the usual ones.
+        """
+        from slmbench.analysis.signatures import find_signatures, signature_frame
+
+        return signature_frame(find_signatures(self, thresholds) if thresholds else self.findings)
+
+    def which_to_ship(
+        self, limits: Limits | None = None, reference: str | None = None
+    ) -> pd.DataFrame:
+        """Which variant to ship under limits, one row a system (``shipping.SHIP_COLUMNS``).
+
+        The cheapest that is non-inferior to ``reference`` (none: the root of its lineage) on every
+        accuracy score, shows no failure signature of its own and keeps the limits comes first.
+        """
+        from slmbench.analysis.shipping import ship_frame
+        from slmbench.analysis.which_to_ship import which_to_ship
+
+        return ship_frame(which_to_ship(self, limits, reference))
+
     def gates(self) -> pd.DataFrame:
         """What the gates found, one row a number (``analysis.gates.COLUMNS``)."""
         from slmbench.analysis.gates import gate_frame
@@ -325,6 +360,7 @@ def load_results(
         contents.skips,
         contents.suites,
         tuple(r for r in runs if r.spec.is_baseline),
+        contents.variants,
     )
 
 

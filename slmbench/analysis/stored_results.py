@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from slmbench.analysis.answers import Answers, read_answers
 from slmbench.analysis.baselines import (
@@ -20,15 +21,19 @@ from slmbench.analysis.chance import chance_level
 from slmbench.analysis.constructs.judged_run import JudgedRun
 from slmbench.analysis.constructs.robustness import Robustness, robustness
 from slmbench.analysis.noise import timing_floor
-from slmbench.analysis.plausibility import Evidence, marked
+from slmbench.analysis.plausibility import Evidence, Suspicion, marked
 from slmbench.analysis.plausibility_pairs import suspicions
 from slmbench.analysis.rows import Judged, MetricRow, judged_by_metric, metric_rows
+from slmbench.made import MadeRecord
 from slmbench.metrics import METRICS
 from slmbench.records import SkipRecord, Status
 from slmbench.requests import ItemSet
 from slmbench.spec import Suite, TaskSpec
-from slmbench.store import Quarantined, StoredRun, read_items
+from slmbench.store import Quarantined, StoredRun, VariantRecord, read_items
 from slmbench.store.noise import NoiseRecord, read_noise
+
+if TYPE_CHECKING:
+    from slmbench.analysis.signature_rules.findings import Finding
 
 
 @dataclass(frozen=True)
@@ -48,11 +53,19 @@ class StoredResults:
     """As they were when they were last run into this folder: they hold the margins."""
     baseline_runs: tuple[StoredRun, ...] = ()
     """Runs that measure a shortcut: :meth:`runs` and :meth:`baselines` show them, no other."""
+    variant_records: tuple[VariantRecord, ...] = ()
+    """Variants that were made or found for runs into this folder, and those that could not be."""
     _judged: dict[Path, dict[str, Judged] | None] = field(
         default_factory=dict, repr=False, compare=False
     )
     _item_sets: dict[str, ItemSet | None] = field(default_factory=dict, repr=False, compare=False)
     _answers: dict[Path, Answers | None] = field(default_factory=dict, repr=False, compare=False)
+
+    @cached_property
+    def made(self) -> tuple[MadeRecord, ...]:
+        """How derived variants were made, ancestors included; one of each identity."""
+        found = {r.made.identity: r.made for r in self.variant_records if r.made is not None}
+        return tuple(found.values())
 
     @property
     def all_runs(self) -> tuple[StoredRun, ...]:
@@ -62,16 +75,35 @@ class StoredResults:
     @cached_property
     def metric_rows(self) -> tuple[MetricRow, ...]:
         """The rows of :meth:`metrics` as typed values; suspect ones are flagged, with why."""
-        rows = [(run, metric_rows(run, self.judged(run), self.chance_of)) for run in self.stored]
+        return tuple(
+            marked(row, self.doubts.get(run.folder, ()))
+            for run, found in self._plain_rows
+            for row in found
+        )
+
+    @cached_property
+    def _plain_rows(self) -> tuple[tuple[StoredRun, tuple[MetricRow, ...]], ...]:
+        """Numbers of every run before anything is said about their plausibility."""
+        return tuple(
+            (run, metric_rows(run, self.judged(run), self.chance_of)) for run in self.stored
+        )
+
+    @cached_property
+    def doubts(self) -> Mapping[Path, tuple[Suspicion, ...]]:
+        """What makes runs suspect, by their folder; those above suspicion are not in it."""
         evidence = [
             Evidence(run, found, self.item_set(run), self.answers(run), self.judged(run) or {})
-            for run, found in rows
+            for run, found in self._plain_rows
             if isinstance(run.spec.work, TaskSpec) and run.record.status is Status.OK
         ]
-        doubts = suspicions(evidence)
-        return tuple(
-            marked(row, doubts.get(run.folder, ())) for run, found in rows for row in found
-        )
+        return suspicions(evidence)
+
+    @cached_property
+    def findings(self) -> tuple[Finding, ...]:
+        """The rows of :meth:`signatures` as typed values."""
+        from slmbench.analysis.signatures import find_signatures
+
+        return find_signatures(self)
 
     @cached_property
     def calibrations(self) -> tuple[Calibration, ...]:

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from slmbench.errors import DiskSpaceError, SlmbenchError
-from slmbench.lifecycle.derive import materialise
+from slmbench.lifecycle.derive import find, materialise
 from slmbench.lifecycle.job import Artefact, OtherInput
 from slmbench.plan import identify
-from slmbench.spec import ModelsFile
+from slmbench.spec import ModelsFile, VariantRef
 
 
 class Artefacts:
@@ -30,6 +30,25 @@ class Artefacts:
         if name not in self._made:
             self._made[name] = self._make(name)
         return self._made[name]
+
+    def look(self, names: Iterable[str]) -> None:
+        """Find these and what they descend from, where they are on this machine; makes nothing."""
+        wanted = list(names)
+        while wanted:
+            variant = self._models.variant(wanted.pop())
+            if variant.name not in self._made and variant.format != "fake":
+                found = find(variant, self.refs[variant.name], base=Path())
+                if found is not None:
+                    self._made[variant.name] = found
+            wanted += [] if variant.parent is None else [variant.parent]
+            wanted += () if variant.recipe is None else variant.recipe.others()
+
+    def known(self) -> tuple[tuple[VariantRef, Artefact | SlmbenchError], ...]:
+        """What was made, found or failed so far, in the order of the models file; no fakes."""
+        variants = [v for v in self._models.variants if v.format != "fake"]
+        return tuple(
+            (self.refs[v.name], self._made[v.name]) for v in variants if v.name in self._made
+        )
 
     def _needed(self, part: str, name: str) -> Artefact:
         found = self.of(name)

@@ -10,7 +10,13 @@ from slmbench.made.conversion import CastFacts, DequantizeFacts, GgufExportFacts
 from slmbench.made.initialization import LowRankFacts, MergeFacts, RandomInitFacts
 from slmbench.made.pruning import DepthPruneFacts, SparsifyFacts, WidthPruneFacts
 from slmbench.made.quantization import GgufQuantizeFacts, GridFacts, TorchaoFacts
-from slmbench.made.training import FedAvgFacts, LoraFacts, PeftPruneFacts, TrainFacts
+from slmbench.made.training import (
+    FedAvgFacts,
+    LoraFacts,
+    PeftPruneFacts,
+    TrainFacts,
+    Training,
+)
 from slmbench.records import Provenance
 from slmbench.spec import Frozen, Recipe
 from slmbench.spec.base import Name, Sha256
@@ -106,3 +112,12 @@ class MadeRecord(Frozen):
     measured: Measured | None = None
     """None in records of earlier versions."""
     energy: Energy | None = None
+    """None in records of earlier versions."""
+
+    @property
+    def training(self) -> Training | None:
+        """The run of the training loop in it; None for techniques that do not train."""
+        facts = self.facts
+        if isinstance(facts, TrainFacts | PeftPruneFacts | FedAvgFacts):
+            return facts.training
+        return None

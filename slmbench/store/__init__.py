@@ -13,6 +13,7 @@ from slmbench.store.read import (
     read_store,
     read_suites,
 )
+from slmbench.store.variants import VariantRecord, read_variants, save_variant
 from slmbench.store.write import (
     FinishedRun,
     replace_file,
@@ -31,6 +32,7 @@ __all__ = [
     "Quarantined",
     "StoreContents",
     "StoredRun",
+    "VariantRecord",
     "finished",
     "only_campaign",
     "read_cell",
@@ -38,11 +40,13 @@ __all__ = [
     "read_items",
     "read_store",
     "read_suites",
+    "read_variants",
     "replace_file",
     "save_gate",
     "save_items",
     "save_skips",
     "save_suite",
+    "save_variant",
     "seal",
     "sweep",
 ]

@@ -14,6 +14,7 @@ from slmbench.spec import RunSpec, Suite
 from slmbench.store import layout
 from slmbench.store.migrations import upgraded
 from slmbench.store.processes import damaged_processes
+from slmbench.store.variants import VariantRecord, read_variants
 
 _SKIPS = TypeAdapter(tuple[SkipRecord, ...])
 
@@ -68,6 +69,8 @@ class StoreContents:
     skips: tuple[SkipRecord, ...]
     suites: tuple[Suite, ...] = ()
     """As they were when they were last run into this folder."""
+    variants: tuple[VariantRecord, ...] = ()
+    """How the variants of the runs, and their ancestors, were made."""
 
 
 def read_store(root: Path) -> StoreContents:
@@ -84,7 +87,7 @@ def read_store(root: Path) -> StoreContents:
             bad.append(found)
     bad += [Quarantined(path, why) for path, why in damaged_processes(root)]
     skips = tuple(s for path in sorted((root / layout.SKIPS).glob("*.json")) for s in _skips(path))
-    return StoreContents(tuple(runs), tuple(bad), skips, read_suites(root))
+    return StoreContents(tuple(runs), tuple(bad), skips, read_suites(root), read_variants(root))
 
 
 def read_cell(root: Path, spec: RunSpec) -> tuple[StoredRun, ...]:
