@@ -20,6 +20,7 @@ from slmbench.lifecycle.job import (
     OtherInput,
     Progress,
 )
+from slmbench.lifecycle.training.caps import memory_cap
 from slmbench.process import Child, Ending
 from slmbench.spec import Variant, VariantRef
 
@@ -148,8 +149,9 @@ def _run_maker(job: MakeJob, report: Report) -> None:
     env = {**_ENVIRONMENT, "OMP_NUM_THREADS": str(job.threads)}
     done = False
     failure: Failed | None = None
-    with Child(_MAKER, env=env) as child:
-        child.send(job.model_dump_json())
+    with memory_cap(job.recipe) as cap, Child(_MAKER, env=env, group=cap.folder) as child:
+        told = job.model_copy(update={"address_space": cap.address_space})
+        child.send(told.model_dump_json())
         for text in child.lines(lambda: time.monotonic() + _SILENCE_S):
             line = MakerLine.validate_json(text)
             if isinstance(line, Progress):
@@ -159,6 +161,8 @@ def _run_maker(job: MakeJob, report: Report) -> None:
             else:
                 done = isinstance(line, Done)
         ending = child.finish()
+        if cap.limit is not None and failure is None and not (done and ending.clean):
+            raise cap.exceeded(job.variant, known=ending.oom_killed)
     if failure is not None:
         raise _error_of(job, failure)
     if not (done and ending.clean):

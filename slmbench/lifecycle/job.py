@@ -41,6 +41,8 @@ class MakeJob(Frozen):
     out: str
     """Temporary folder to write into."""
     threads: int
+    address_space: int | None = None
+    """Limit that the maker sets itself before it imports an engine [bytes]; None: none."""
 
 
 class Progress(Frozen):
@@ -83,3 +85,5 @@ class Artefact:
     """Size on disk; of a folder the sum of its files [bytes]."""
     made: MadeRecord | None
     """How it was derived; None for a source."""
+    draft: Path | None = None
+    """Artefact of the variant that proposes tokens to it, where a target asks for one."""

@@ -23,9 +23,10 @@ from slmbench.content import RECORD, content_of, files_of
 from slmbench.errors import MissingEngineError, SlmbenchError
 from slmbench.lifecycle.cache import no_room
 from slmbench.lifecycle.job import Done, Failed, MakeJob, Progress
+from slmbench.lifecycle.measured import measured
 from slmbench.lifecycle.workbench import Product, Workbench
 from slmbench.made import MadeRecord, OtherUsed
-from slmbench.process import enter_child
+from slmbench.process import enter_child, limit_memory
 
 TECHNIQUES = {
     "dequantize": "slmbench.lifecycle.dequantize",
@@ -64,6 +65,8 @@ def main() -> int:
     started, clock = datetime.now(UTC), time.perf_counter_ns()
     pipe = enter_child(sys.argv)
     job = MakeJob.model_validate_json(sys.stdin.read())
+    if job.address_space is not None:
+        limit_memory(job.address_space)
     try:
         product = _apply(job, pipe)
         seconds = (time.perf_counter_ns() - clock) / 1e9
@@ -126,6 +129,7 @@ def _seal(job: MakeJob, product: Product, started: datetime, seconds: float) -> 
         duration_s=seconds,
         threads=job.threads,
         peak_memory_bytes=_peak_memory(),
+        measured=measured(job, product.path),
     )
     (Path(job.out) / RECORD).write_text(record.model_dump_json(indent=1) + "\n", "utf-8")
     for file in files_of(product.path):

@@ -181,11 +181,6 @@ class Train(Technique):
         return not isinstance(self.update, SoftPrompt)
 
     @property
-    def simulated(self) -> bool:
-        """What it gives in 4 bits has no kernels (see torchao's int4_weight_only)."""
-        return self.quantize is not None and self.quantize.bits == 4
-
-    @property
     def stage(self) -> Stage:
         """Where its product stands; recovery of a pruned or quantized parent is for the file."""
         if self.quantize is not None:
