@@ -138,11 +138,15 @@ def _of_parent(job: MakeJob) -> Measured | None:
 
 def _main_kind(tensors: Iterable[Stored]) -> str:
     held: dict[str, int] = {}
-    tensors = tuple(tensors)
-    inner = [t for t in tensors if "embed" not in t.name and "embd" not in t.name] or tensors
-    for tensor in inner:
+    for tensor in _inner(tuple(tensors)):
         held[tensor.kind] = held.get(tensor.kind, 0) + tensor.weights
     return max(held, key=lambda kind: held[kind])
+
+
+def _inner(tensors: Sequence[Stored]) -> Sequence[Stored]:
+    """All but embeddings, which formats often keep in more bits."""
+    inner = [t for t in tensors if "embed" not in t.name and "embd" not in t.name]
+    return inner or tensors
 
 
 def _sparse_share(tensors: Sequence[Stored], zeros: dict[str, int]) -> float:
@@ -154,10 +158,10 @@ def _sparse_share(tensors: Sequence[Stored], zeros: dict[str, int]) -> float:
 
 
 def _common_grid(tensors: Sequence[Stored]) -> Levels | None:
-    """The coarsest description that holds for all matrices on a grid, if these are not few."""
+    """What holds for all matrices on a grid, embeddings aside, if these are not few."""
     found: list[Levels] = []
     held = 0
-    for tensor in tensors:
+    for tensor in _inner(tensors):
         matrix = None if tensor.values is None else tensor.values.matrix()
         levels = None if matrix is None else levels_of(matrix)
         if levels is not None:

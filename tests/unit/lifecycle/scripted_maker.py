@@ -12,6 +12,8 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+from gguf_bytes import small_gguf
+
 from slmbench.lifecycle.job import Done, Failed, MakeJob, Progress
 from slmbench.lifecycle.make import _seal
 from slmbench.lifecycle.workbench import Product
@@ -44,7 +46,7 @@ def main() -> int:
         return 1
     if "MAKER_SLEEP" in os.environ:
         time.sleep(float(os.environ["MAKER_SLEEP"]))
-    path.write_bytes(b"a whole model")
+    path.write_bytes(small_gguf())
     facts = GgufQuantizeFacts(note="n", from_types=(), to_types=(), bits_per_weight=8.5)
     _seal(job, Product(path, facts, ("pydantic", "no-such-library")), datetime.now(UTC), 1.5)
     pipe.write(Done().model_dump_json() + "\n")

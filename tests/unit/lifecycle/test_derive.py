@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from derivation import PARENT_DIGEST, artefact_at, child, ref_of
+from gguf_bytes import small_gguf
 
 from slmbench import errors
 from slmbench.content import content_of
@@ -62,7 +63,7 @@ def test_a_variant_is_made_once_and_found_afterwards(bench: Bench, cache: Path) 
     assert find(bench.variant, bench.ref) is None
     made = bench.make()
     assert made.path == cache / "models" / bench.ref.digest[:16] / "model.gguf"
-    assert made.path.read_bytes() == b"a whole model"
+    assert made.path.read_bytes() == small_gguf()
     assert find(bench.variant, bench.ref) == made
     assert bench.make("SIGKILL") == made
     assert bench.started == 1
@@ -83,7 +84,7 @@ def test_the_record_tells_how_it_was_made(bench: Bench) -> None:
     assert record.identity == bench.ref.digest
     assert record.recipe == bench.variant.recipe
     assert record.artefact_sha256 == content_of(made.path).sha256 == made.sha256
-    assert record.artefact_bytes == made.bytes == len(b"a whole model")
+    assert record.artefact_bytes == made.bytes == len(small_gguf())
     assert record.duration_s == 1.5
     assert record.peak_memory_bytes is not None
     assert record.peak_memory_bytes > 1 << 20
@@ -99,7 +100,7 @@ def test_a_maker_killed_in_the_middle_leaves_nothing(bench: Bench, cache: Path, 
     assert "the engine said something last" in str(error.value)
     assert find(bench.variant, bench.ref) is None
     assert partials(cache) == []
-    assert bench.make().bytes == len(b"a whole model")
+    assert bench.make().bytes == len(small_gguf())
 
 
 def test_a_maker_that_crashes_or_says_nothing_is_an_error(bench: Bench, cache: Path) -> None:
@@ -164,7 +165,7 @@ def test_a_killed_caller_leaves_only_what_the_next_one_sweeps(bench: Bench, cach
     while _runs(maker) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not _runs(maker)
-    assert bench.make().path.read_bytes() == b"a whole model"
+    assert bench.make().path.read_bytes() == small_gguf()
     assert partials(cache) == []
 
 
@@ -220,13 +221,13 @@ def test_a_damaged_cache_entry_is_made_anew(bench: Bench) -> None:
     bench.make()
     (made.path.parent / "variant.json").write_text("{")
     assert find(bench.variant, bench.ref) is None
-    assert bench.make().path.read_bytes() == b"a whole model"
+    assert bench.make().path.read_bytes() == small_gguf()
     assert bench.started == 3
 
 
 def test_verify_sees_what_the_size_does_not_tell(bench: Bench) -> None:
     made = bench.make()
-    made.path.write_bytes(b"a wh0le model")
+    made.path.write_bytes(small_gguf()[:-1] + b"x")
     assert find(bench.variant, bench.ref) == made
     assert find(bench.variant, bench.ref, verify=True) is None
 
