@@ -87,3 +87,11 @@ class Artefact:
     """How it was derived; None for a source."""
     draft: Path | None = None
     """Artefact of the variant that proposes tokens to it, where a target asks for one."""
+
+    @property
+    def simulated(self) -> str:
+        """Why its speed, memory and energy say nothing; empty where its kernels are real."""
+        seen = None if self.made is None else self.made.measured
+        if seen is None or seen.kernel == "real":
+            return ""
+        return f"simulated kernels, as its files show: {seen.kernel_reason}"
