@@ -19,6 +19,8 @@ from slmbench.experiments import Experimental, kept, make_variants, resolve
 from slmbench.report.experiments import plain, spoken
 
 NOT_MADE = 3
+_WIDEST = 44
+"""Characters of a cell in the terminal; the page has the rest."""
 _PLAN = ("suite", "size", "cells", "done", "left_out", "minutes")
 
 
@@ -101,7 +103,11 @@ def _print_grid(grid: Grid, form: str) -> None:
     columns = [grid.first, *(c.title for c in grid.columns)]
     rows: list[list[Value]] = []
     for line in grid.lines:
-        cells = [plain(c) for c in line.cells]
+        cells = [_short(plain(c)) if form == "table" else plain(c) for c in line.cells]
         rows.append([line.name, *cells, *[""] * (len(grid.columns) - len(cells))])
     emit(columns, rows, form)
     print()
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _WIDEST else text[: _WIDEST - 1] + "…"

@@ -7,7 +7,7 @@ from slmbench.analysis.experiments.contrasts import (
     contrast_grids,
     contrasts,
 )
-from slmbench.analysis.experiments.findings import Chapter, Conclusion, Findings, quoted
+from slmbench.analysis.experiments.findings import Chapter, Conclusion, Findings, named
 from slmbench.analysis.experiments.making import curve_plot, making_chapter
 from slmbench.analysis.experiments.material import Material
 from slmbench.analysis.experiments.overview import overview
@@ -23,7 +23,7 @@ def find(material: Material) -> Findings:
     warned = tuple(
         Conclusion(
             "cannot be said",
-            f"{quoted(a.name)} has {len(a.variants)} of at least {FEWEST_SEEDS} seeds: what "
+            f"{named(a.name)} has {len(a.variants)} of at least {FEWEST_SEEDS} seeds: what "
             "another training run would change is not in its intervals.",
         )
         for a in few

@@ -17,6 +17,7 @@ from slmbench.analysis.experiments.findings import (
     Grid,
     Line,
     Number,
+    named,
     nothing,
     number_of,
     quoted,
@@ -188,7 +189,7 @@ def contrast_conclusions(material: Material, found: Sequence[Contrast]) -> tuple
 
 def sentence(c: Contrast, margin: float) -> Conclusion:
     """What one contrast comes to."""
-    arm, control, what = quoted(c.arm.name), quoted(c.control.name), quoted(c.title)
+    arm, control, what = named(c.arm.name), named(c.control.name), quoted(c.title)
     d = c.difference
     if d.value is None:
         return Conclusion(

@@ -9,6 +9,7 @@ from slmbench.analysis.experiments.findings import (
     Findings,
     Grid,
     Line,
+    named,
     quoted,
 )
 from slmbench.analysis.experiments.ladder import (
@@ -102,8 +103,8 @@ def _ranked(material: Material, found: tuple[Ladder, ...]) -> list[Conclusion]:
         said.append(
             Conclusion(
                 "yes" if apart else "not resolved",
-                f"{quoted(technique)}: KL divergence is largest for {quoted(most)}, {{0}}, and "
-                f"least for {quoted(least)}, {{1}}{tail}.",
+                f"{quoted(technique)}: KL divergence is largest for {named(most)}, {{0}}, and "
+                f"least for {named(least)}, {{1}}{tail}.",
                 (far, near),
             )
         )

@@ -150,3 +150,8 @@ def nothing(unit: str, reason: str) -> Number:
 def quoted(text: str) -> str:
     """A name as it may stand in a conclusion's text."""
     return text.replace("{", "{{").replace("}", "}}")
+
+
+def named(name: str) -> str:
+    """The name of an arm, a phrase in quotation marks, as it may stand in a conclusion's text."""
+    return f"“{quoted(name)}”"

@@ -15,8 +15,8 @@ from slmbench.analysis.experiments.findings import (
     Grid,
     Line,
     Number,
+    named,
     nothing,
-    quoted,
 )
 from slmbench.analysis.experiments.making import curve_plot, making_chapter, seconds_of
 from slmbench.analysis.experiments.material import Material
@@ -91,8 +91,8 @@ def _unequal(counts: list[tuple[str, int | None, int | None]]) -> list[Conclusio
             said.append(
                 Conclusion(
                     "unequal",
-                    f"The arms do not have equal {what}: {quoted(least[0])} has {{0}}, "
-                    f"{quoted(most[0])} {{1}}; the comparison mixes the two.",
+                    f"The arms do not have equal {what}: {named(least[0])} has {{0}}, "
+                    f"{named(most[0])} {{1}}; the comparison mixes the two.",
                     (Number(least[1], unit), Number(most[1], unit)),
                 )
             )

@@ -15,6 +15,7 @@ from slmbench.analysis.experiments.findings import (
     Number,
     Plot,
     Trace,
+    named,
     nothing,
     number_of,
     quoted,
@@ -30,7 +31,7 @@ from slmbench.analysis.experiments.outcomes import (
 from slmbench.analysis.experiments.overview import of_bits, of_disk
 from slmbench.analysis.fidelity import ALL_TASKS, Fidelity, FidelityRow, measure_fidelity
 from slmbench.analysis.measures import MEASURES
-from slmbench.analysis.signatures import Finding, find_signatures
+from slmbench.analysis.signature_rules.findings import Finding
 from slmbench.spec.experiment import Arm
 
 COLLAPSE = "accuracy collapse"
@@ -143,7 +144,7 @@ def _collapses(material: Material) -> Mapping[str, Finding]:
     """The finding about collapse of every variant that has one; the gravest of several systems."""
     order = ("yes", "not decidable", "no", "does not apply")
     found: dict[str, Finding] = {}
-    for finding in find_signatures(material.results):
+    for finding in material.results.findings:
         if finding.signature != COLLAPSE:
             continue
         known = found.get(finding.system.variant)
@@ -226,7 +227,7 @@ def loss_plot(found: Sequence[Ladder]) -> Plot | None:
 
 def monotone(ladder: Ladder) -> Conclusion:
     """Whether KL divergence rises with every step down in bits; inversions with their intervals."""
-    name = quoted(ladder.arm.name)
+    name = named(ladder.arm.name)
     steps = [s for s in ladder.steps if s.distance.value is not None and s.bits is not None]
     if len(steps) < 2:
         return Conclusion(
@@ -246,10 +247,10 @@ def monotone(ladder: Ladder) -> Conclusion:
             "yes", f"{name}: KL divergence rises with every step down in bits, {span}.", ends
         )
     if not told:
-        named = "; ".join(f"{quoted(a.variant)} and {quoted(b.variant)}" for a, b in falls)
+        pairs_named = "; ".join(f"{quoted(a.variant)} and {quoted(b.variant)}" for a, b in falls)
         return Conclusion(
             "yes", f"{name}: KL divergence rises as bits fall, {span}, as far as the intervals "
-            f"tell; not in order, but within their intervals: {named}.", ends,
+            f"tell; not in order, but within their intervals: {pairs_named}.", ends,
         )  # fmt: skip
     a, b = told[0]
     return Conclusion(
@@ -262,7 +263,7 @@ def monotone(ladder: Ladder) -> Conclusion:
 
 def collapse_point(ladder: Ladder) -> Conclusion:
     """The first step, from above, at which the signature of collapse fires."""
-    name = quoted(ladder.arm.name)
+    name = named(ladder.arm.name)
     hit = next((s for s in ladder.steps if s.collapse == "yes"), None)
     open_ = [s.variant for s in ladder.steps if s.collapse == "not decidable"]
     rest = f" Not decidable with these items: {', '.join(map(quoted, open_))}." if open_ else ""

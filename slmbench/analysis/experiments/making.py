@@ -15,7 +15,7 @@ from slmbench.analysis.experiments.findings import (
     Trace,
     nothing,
 )
-from slmbench.analysis.experiments.material import Material, training_of
+from slmbench.analysis.experiments.material import Material
 from slmbench.made import MadeRecord, Training
 from slmbench.records import Provenance
 
@@ -96,7 +96,7 @@ def seconds_of(material: Material, variant: str) -> float | None:
 
 
 def _line(material: Material, name: str, record: MadeRecord) -> Line:
-    training = training_of(record)
+    training = record.training
     peak = record.peak_memory_bytes
     whole = seconds_of(material, name)
     measured = record.measured

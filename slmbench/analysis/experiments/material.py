@@ -8,11 +8,8 @@ from dataclasses import dataclass, replace
 from slmbench.analysis.results import Results
 from slmbench.analysis.rows import MetricRow
 from slmbench.made import (
-    FedAvgFacts,
     GridFacts,
     MadeRecord,
-    PeftPruneFacts,
-    TrainFacts,
     Training,
 )
 from slmbench.records import ModelInfo, Status
@@ -57,7 +54,7 @@ class Material:
     def training(self, variant: str) -> Training | None:
         """How the variant itself was trained; None for one that was not."""
         record = self.made.get(variant)
-        return None if record is None else training_of(record)
+        return None if record is None else record.training
 
     def lineage(self, variant: str) -> tuple[MemberVariant, ...]:
         """The variant and what it was derived from, itself first, the root last."""
@@ -117,14 +114,6 @@ class Material:
         runs = [r for r in self.results.stored if r.spec.variant.name == variant]
         models = (r.record.model for r in runs if r.record.status is Status.OK)
         return next((m for m in models if m is not None), None)
-
-
-def training_of(record: MadeRecord) -> Training | None:
-    """The training in a record; None for techniques that do not train."""
-    facts = record.facts
-    if isinstance(facts, TrainFacts | PeftPruneFacts | FedAvgFacts):
-        return facts.training
-    return None
 
 
 def gather(results: Results, kept: KeptExperiment) -> Material:

@@ -23,6 +23,7 @@ from slmbench.analysis.experiments.findings import (
     Number,
     Plot,
     Trace,
+    named,
     nothing,
     quoted,
 )
@@ -223,7 +224,7 @@ def _said(base: Sweep | None, sweeps: Sequence[Sweep]) -> list[Conclusion]:
     said = []
     known: list[tuple[Sweep, Number]] = []
     for sweep in sweeps:
-        g, name = _closure(base, sweep), quoted(sweep.arm.name)
+        g, name = _closure(base, sweep), named(sweep.arm.name)
         if g.value is None:
             said.append(
                 Conclusion("cannot be said", f"{name}: no gap closure: {quoted(g.reason)}.")
@@ -269,7 +270,7 @@ def _forgotten(material: Material, every: Sequence[Sweep]) -> list[Conclusion]:
                 said.append(
                     Conclusion(
                         "worse" if d.verdict == "worse" else "better",
-                        f"{quoted(sweep.arm.name)}: training {word} {quoted(outcome.title)} on "
+                        f"{named(sweep.arm.name)}: training {word} {quoted(outcome.title)} on "
                         "other text by {0}.",
                         (d,),
                     )
@@ -284,7 +285,7 @@ def _doubts(every: Sequence[Sweep]) -> list[Conclusion]:
             said.append(
                 Conclusion(
                     "cannot be said",
-                    f"{quoted(sweep.arm.name)}: only {len(sweep.tries)} learning rates ended: what "
+                    f"{named(sweep.arm.name)}: only {len(sweep.tries)} learning rates ended: what "
                     "looks like stiffness may be a wrong rate.",
                 )
             )
@@ -292,7 +293,7 @@ def _doubts(every: Sequence[Sweep]) -> list[Conclusion]:
             said.append(
                 Conclusion(
                     "cannot be said",
-                    f"{quoted(sweep.arm.name)}: the best learning rate lies at the edge of those "
+                    f"{named(sweep.arm.name)}: the best learning rate lies at the edge of those "
                     "that were tried; a better one may lie beyond it.",
                 )
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from slmbench.analysis.experiments.findings import Chapter, Conclusion, Findings, quoted
+from slmbench.analysis.experiments.findings import Chapter, Conclusion, Findings, named, quoted
 from slmbench.analysis.experiments.ladder import (
     Ladder,
     collapse_point,
@@ -47,7 +47,7 @@ def _losses(ladder: Ladder) -> list[Conclusion]:
     said = []
     for place, outcome in enumerate(ladder.outcomes):
         worse = [s for s in ladder.steps if s.losses[place].verdict == "worse"]
-        name, title = quoted(ladder.arm.name), quoted(outcome.title)
+        name, title = named(ladder.arm.name), quoted(outcome.title)
         if worse:
             first = worse[0]
             said.append(

@@ -15,6 +15,7 @@ from slmbench.analysis.experiments.findings import (
     Grid,
     Line,
     Number,
+    named,
     nothing,
     quoted,
 )
@@ -50,20 +51,23 @@ class Recovery:
 
 
 def find(material: Material) -> Findings:
-    """Stages, gap closure by loss, curves and costs."""
-    arms = _arms(material)
-    if arms is None:
-        lacking = [r for r in STAGES[:4] if material.experiment.arm(r) is None]  # type: ignore[arg-type]
-        why = f"The experiment names no arm of role {', '.join(lacking)}."
+    """Stages, gap closure by loss, curves and costs; of every damaged model that was trained."""
+    groups = _groups(material)
+    if not groups:
+        lacking = [r for r in STAGES[:4] if not material.arms(r)]
+        why = f"The experiment names no arm of role {', '.join(lacking) or 'after'}."
         return Findings((Conclusion("cannot be said", why),), (making_chapter(material),))
-    gaps = _closures(material, arms)
-    trained = [n for arm in (arms.parent_tuned, arms.after) for n in arm.variants]
-    plot = curve_plot(material, trained)
+    gaps = [(arms, _closures(material, arms)) for arms in groups]
+    trained = [n for arms in groups for a in (arms.parent_tuned, arms.after) for n in a.variants]
+    plot = curve_plot(material, list(dict.fromkeys(trained)))
+    said = [c for arms, found in gaps for c in (*_said(arms, found), *_steps(material, arms))]
+    every = [gap for _, found in gaps for gap in found]
     return Findings(
-        (*_said(material, arms, gaps), *_steps(material, arms)),
+        tuple(said),
         (
-            Chapter("stages", "Before, after, shipped", _LEAD, (_stages(material, arms),)),
-            Chapter("closure", "Gap closure", _ABOUT, (_closure_grid(gaps),)),
+            Chapter("stages", "Before, after, shipped", _LEAD,
+                    tuple(_stages(material, i, arms) for i, arms in enumerate(groups, 1))),
+            Chapter("closure", "Gap closure", _ABOUT, (_closure_grid(every),)),
             Chapter("curves", "How training went", (), (), () if plot is None else (plot,)),
             Chapter("outcomes", "What was measured", (), (overview(material),)),
             making_chapter(material),
@@ -86,14 +90,28 @@ class Gap:
     value: Number
 
 
-def _arms(material: Material) -> Recovery | None:
+def _groups(material: Material) -> list[Recovery]:
+    """One for every ``before`` arm: ``after`` and ``shipped`` say which arm they are against."""
     e = material.experiment
-    parent, tuned, before, after = (
-        e.arm("parent"), e.arm("parent_tuned"), e.arm("before"), e.arm("after"),
-    )  # fmt: skip
-    if parent is None or tuned is None or before is None or after is None:
-        return None
-    return Recovery(parent, tuned, before, after, e.arm("shipped"))
+    parent, tuned = e.arm("parent"), e.arm("parent_tuned")
+    if parent is None or tuned is None:
+        return []
+    found = []
+    for before in material.arms("before"):
+        after = _following(material, "after", before)
+        if after is not None:
+            shipped = _following(material, "shipped", after)
+            found.append(Recovery(parent, tuned, before, after, shipped))
+    return found
+
+
+def _following(material: Material, role: str, arm: Arm) -> Arm | None:
+    """The arm of that role that names this one, or the only one where it names none."""
+    arms = material.arms(role)
+    named = [a for a in arms if a.against == arm.name]
+    if not named and len(arms) == 1 and arms[0].against is None:
+        return arms[0]
+    return named[0] if named else None
 
 
 def _losses(material: Material) -> list[Outcome]:
@@ -137,7 +155,7 @@ def _closure_grid(gaps: Sequence[Gap]) -> Grid:
     return Grid("closure", "Gap closure", "Stage", columns, lines)
 
 
-def _stages(material: Material, arms: Recovery) -> Grid:
+def _stages(material: Material, number: int, arms: Recovery) -> Grid:
     outcomes = quality_outcomes(material)
     columns: list[Column] = []
     for o in outcomes:
@@ -159,16 +177,16 @@ def _stages(material: Material, arms: Recovery) -> Grid:
                 else nothing(o.difference_unit, "several seeds: see the contrasts")
             )  # fmt: skip
         lines.append(Line(arm.name, arm.variants, tuple(cells)))
-    return Grid("stages", "Before, after, shipped", "Stage", tuple(columns), tuple(lines))
+    title = f"{arms.before.name}: before, after, shipped"
+    return Grid(f"stages-{number}", title, "Stage", tuple(columns), tuple(lines))
 
 
-def _said(material: Material, arms: Recovery, gaps: Sequence[Gap]) -> list[Conclusion]:
+def _said(arms: Recovery, gaps: Sequence[Gap]) -> list[Conclusion]:
     """A sentence a closure."""
-    del material
     said = []
-    budget = quoted(arms.parent_tuned.name)
+    budget = named(arms.parent_tuned.name)
     for gap in gaps:
-        what = f"{quoted(gap.stage)}, {quoted(gap.loss)}"
+        what = f"{named(gap.stage)}, {quoted(gap.loss)}"
         n = gap.value
         if n.value is None:
             said.append(

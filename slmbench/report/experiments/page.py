@@ -92,7 +92,7 @@ def page_of(told: Told, title: str) -> ExperimentPage:
         limitations=experiment.limitations,
         setup=_setup(told),
         suites=tuple(s for s in results.suites if s.name in asked),
-        runs=len(results.stored),
+        runs=len(results.all_runs),
         cells=len(told.kept.cells),
     )
 

@@ -16,6 +16,18 @@ TONES: dict[str, Tone] = {
     "cannot be said": "warn",
 }
 
+_WORDS: dict[str, Tone] = {
+    "yes": "bad",
+    "no": "good",
+    "not decidable": "",
+    "does not apply": "",
+    "may ship": "good",
+    "reference; may ship": "good",
+    "ruled out": "bad",
+    "cannot be said": "warn",
+}
+"""Words of findings that stand as badges: ``yes`` and ``no`` are answers to "does it collapse?"."""
+
 
 def spoken(conclusion: Conclusion) -> str:
     """The sentence with its numbers.
@@ -83,8 +95,7 @@ def plain(content: Number | str | None) -> str:
 
 
 def _word(text: str) -> Words:
-    tone: Tone = {"yes": "bad", "no": "good"}.get(text, "")  # type: ignore[assignment]
-    return Words(text, tone, pill=text in ("yes", "no", "not decidable", "does not apply"))
+    return Words(text, _WORDS.get(text, ""), pill=text in _WORDS)
 
 
 def _change(number: Number) -> Change:
