@@ -31,6 +31,7 @@ __all__ = [
     "SIGNATURE_COLUMNS",
     "Finding",
     "Thresholds",
+    "badge",
     "badges",
     "find_signatures",
     "found_in",
@@ -126,7 +127,13 @@ def badges(findings: Iterable[Finding], variant: str) -> tuple[str, ...]:
     ()
     """
     mine = [f for f in findings if f.found and f.system.variant == variant]
-    return tuple(dict.fromkeys(RULES[f.signature][0].badge for f in mine))
+    return tuple(dict.fromkeys(badge(f) for f in mine))
+
+
+def badge(finding: Finding) -> str:
+    """Short name of a signature that was found."""
+    definition = RULES[finding.signature][0]
+    return definition.badge if finding.severity == "severe" else definition.mild
 
 
 def signature_frame(findings: Iterable[Finding]) -> pd.DataFrame:

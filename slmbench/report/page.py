@@ -34,6 +34,7 @@ from slmbench.report.sections import (
     troubles,
     unavailable,
 )
+from slmbench.report.signatures import SignaturePart, signature_part
 from slmbench.report.trust import Trust, trust
 from slmbench.store import replace_file
 from slmbench.store.gates import GateRecord, read_gates
@@ -85,6 +86,7 @@ class Page:
     refused: tuple[Refused, ...]
     fidelity: FidelityPart
     lineage: Lineage
+    signatures: SignaturePart
     trust: Trust
     """Suspect numbers, shortcuts, calibration."""
     troubles: tuple[Trouble, ...]
@@ -212,9 +214,7 @@ def make_page(results: Results, title: str) -> Page:
     comparison = compare_to_parents(results, strict=False)
     bases = results.compare(against="base")
     measured = measure_fidelity(results)
-    columns = task_columns(results.metric_rows)
-    accuracy_tasks = sum(column.is_accuracy for column in columns)
-    elsewhere = len(columns) - accuracy_tasks > MOST_OTHERS
+    accuracy_tasks, elsewhere = _columns(results)
     material = gather(results, rows, comparison)
     hidden = material.of_pages() if elsewhere else frozenset()
     deltas = _without(comparison, hidden)
@@ -245,6 +245,7 @@ def make_page(results: Results, title: str) -> Page:
         refused=comparison.refused,
         fidelity=fidelity_part(measured),
         lineage=lineage(rows),
+        signatures=signature_part(results, rows),
         trust=trust(results, rows),
         troubles=problems,
         skipped=skipped(results),
@@ -257,6 +258,13 @@ def make_page(results: Results, title: str) -> Page:
         costs=cost_pages(arrange(results, rows, comparison), title),
         experiments=experiment_pages(results, title),
     )
+
+
+def _columns(results: Results) -> tuple[int, bool]:
+    """How many task columns are accuracy, and whether the others are too many."""
+    columns = task_columns(results.metric_rows)
+    accuracy_tasks = sum(column.is_accuracy for column in columns)
+    return accuracy_tasks, len(columns) - accuracy_tasks > MOST_OTHERS
 
 
 def _span(results: Results) -> str:

@@ -35,6 +35,7 @@ from slmbench.analysis.systems import System
 DEFINITION = Definition(
     "accuracy collapse",
     "collapse",
+    "large drop",
     "The 95 % interval of a choice score (of one task, or of the mean over the accuracy tasks) "
     "holds the level of guessing while the same score of its parent lies above it, at most a "
     "quarter of what the parent has above guessing is left, and the paired loss is itself resolved "

@@ -24,6 +24,7 @@ from slmbench.analysis.systems import System
 DEFINITION = Definition(
     "dead outputs",
     "dead",
+    "dead in part",
     "In a task: half of the answers are empty or a tenth as long as the parent's; 95 % are the "
     "same text, the same choice by its place, or have equal log-likelihoods for all choices (the "
     "plausibility guards, which also take these numbers out of rankings); half of the answers are "

@@ -121,7 +121,9 @@ class Definition:
 
     signature: Signature
     badge: str
-    """Short form beside a variant's name."""
+    """Short form beside a variant's name, of a severe finding."""
+    mild: str
+    """The same of a moderate one."""
     definition: str
     source: str
     needs: str

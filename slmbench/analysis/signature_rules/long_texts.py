@@ -17,6 +17,7 @@ from slmbench.analysis.systems import System
 DEFINITION = Definition(
     "fails on long texts",
     "long texts",
+    "long texts",
     "The effective length (the longest text up to which at least 0.85 of the keys found in the "
     "shortest texts are found, both above guessing) ends below the longest text tested, with its "
     "whole interval; or the loss per token rises beyond its earlier positions. These are the rules "

@@ -18,7 +18,8 @@ from slmbench.analysis.systems import System
 
 DEFINITION = Definition(
     "edge out of memory",
-    "memory",
+    "out of memory",
+    "memory up",
     "Severe: a run of any other workload was ended for want of memory, or the model answers with "
     "the wanted context below none of the memory limits that were tried (each stands for a "
     "device). Moderate: it does not fit below a limit that its parent fits below.",

@@ -23,6 +23,7 @@ from slmbench.made import FedAvgFacts, MadeRecord, PeftPruneFacts, TrainFacts, T
 DEFINITION = Definition(
     "stiffness",
     "stiff",
+    "stiff",
     "Gap closure at the budget lies below the threshold: G = 1 - (L_v(B) - L_base(B)) / (L_v(0) - "
     "L_base(0)), validation losses in nats per byte before (0) and after (B) training with the "
     "same budget on the same validation text; the base is trained too. Over several seeds the "

@@ -29,6 +29,7 @@ from slmbench.requests import GenerateRequest
 FORMAT = Definition(
     "format loss",
     "format",
+    "format",
     "The share of answers in which the extraction behind exact_match finds no answer rises against "
     "the parent, on the same items, by more than the threshold: the whole paired 95 % interval "
     "lies above it.",
@@ -39,6 +40,7 @@ FORMAT = Definition(
 )
 LOOPS = Definition(
     "repetition loops",
+    "loops",
     "loops",
     "An answer loops when at least half of its 4-grams of tokens stood in it before (1 - distinct "
     "4-grams / 4-grams) and it has 16 tokens or more. Moderate: the share of looping answers rises "
