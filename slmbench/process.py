@@ -161,6 +161,13 @@ class Child:
         except (ProcessLookupError, PermissionError):
             return
 
+    def end(self, grace_s: float) -> None:
+        """Ask it to end (SIGTERM), and give it time to save what it has; then it is killed."""
+        with suppress(ProcessLookupError):
+            os.kill(self._popen.pid, signal.SIGTERM)
+        self._sleep_until_end(grace_s)
+        self.kill()
+
     def finish(self) -> Ending:
         """Wait for the end (killed after a grace period) and name it."""
         killed_late = False

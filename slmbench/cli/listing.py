@@ -17,6 +17,8 @@ def execute(arguments: argparse.Namespace) -> int:
         "suites": _suites,
         "tasks": _tasks,
         "models": _models,
+        "recipes": recipe_rows,
+        "experiments": _experiments,
         "backends": _backends,
         "metrics": _metrics,
         "meters": _meters,
@@ -66,6 +68,41 @@ def _models() -> Rows:
         ]
     columns = ("variant", "file", "stage", "technique", "parent", "format", "licence", "targets")
     return columns, rows
+
+
+def recipe_rows() -> Rows:
+    """The recipes that ship with slmbench."""
+    from slmbench.spec.load import load_recipe, recipe_names
+
+    rows: list[tuple[Value, ...]] = []
+    for name in recipe_names():
+        recipe = load_recipe(name)
+        steps = " → ".join(variant.technique for variant in recipe.variants())
+        budget = recipe.budget
+        rows.append(
+            (
+                name,
+                recipe.title,
+                recipe.parent,
+                steps,
+                budget.minutes,
+                budget.memory_mb,
+                recipe.models,
+            )
+        )
+    columns = ("recipe", "title", "parent", "steps", "minutes", "memory_mb", "models file")
+    return columns, rows
+
+
+def _experiments() -> Rows:
+    from slmbench.spec.load import experiment_names, load_experiment
+
+    rows: list[tuple[Value, ...]] = []
+    for name in experiment_names():
+        found = load_experiment(name)
+        suites = ", ".join(f"{asked.suite} ({asked.size})" for asked in found.suites)
+        rows.append((name, found.question, found.models, suites, found.budget.minutes))
+    return ("experiment", "question", "models file", "suites", "minutes"), rows
 
 
 def _backends() -> Rows:

@@ -61,6 +61,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"slmbench {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_run(commands)
+    _add_derive(commands)
     _add_reading(commands)
     _add_looking(commands)
     return parser
@@ -114,6 +115,29 @@ def _add_experiment(commands: argparse._SubParsersAction[argparse.ArgumentParser
         "--dry-run", action="store_true", help="show what would run; make and run nothing"
     )
     _format(experiment)
+
+
+def _add_derive(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    derive = _command(
+        commands, "derive", "derive", "make variants by recipes, parents first, or estimate it"
+    )
+    derive.add_argument(
+        "names", nargs="*", metavar="NAME",
+        help="a recipe (`slmbench list recipes`), a recipe file, or a variant of the models file",
+    )  # fmt: skip
+    derive.add_argument(
+        "--models", default=None,
+        help="models file or name with the parents (default: the recipe's own, else demo)",
+    )  # fmt: skip
+    derive.add_argument(
+        "--dry-run", action="store_true", help="estimate time and memory; make and fetch nothing"
+    )
+    derive.add_argument(
+        "--force", action="store_true",
+        help="also make what is estimated to need more memory than there is",
+    )  # fmt: skip
+    derive.add_argument("--list", action="store_true", help="the recipes that ship with slmbench")
+    _format(derive)
 
 
 def _add_reading(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -188,7 +212,17 @@ def _add_compare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def _add_looking(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     listing = _command(commands, "list", "listing", "what there is to run, and to run it with")
     listing.add_argument(
-        "what", choices=("suites", "tasks", "models", "backends", "metrics", "meters")
+        "what",
+        choices=(
+            "suites",
+            "tasks",
+            "models",
+            "recipes",
+            "experiments",
+            "backends",
+            "metrics",
+            "meters",
+        ),
     )
     listing.add_argument("filter", nargs="?", default="", help="only names that contain this")
     _format(listing)

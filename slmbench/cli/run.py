@@ -48,14 +48,14 @@ def run_with_progress(request: Request, results: Path, policy: Policy, command: 
         for s, g in zip(todo, guessed, strict=True)
     }
     try:
-        with _terminable(), Progress(seconds) as progress:
+        with terminable(), Progress(seconds) as progress:
             return run_suites(request, results, policy=policy, listener=progress)
     except InterruptedRunError as error:
         raise InterruptedRunError(error.message, hint=f"to go on: {command}") from None
 
 
 @contextmanager
-def _terminable() -> Iterator[None]:
+def terminable() -> Iterator[None]:
     """Let SIGTERM end a run as Ctrl-C does."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:

@@ -5,9 +5,10 @@ by the child process ``python -m slmbench.lifecycle.make``. Importing this packa
 engine.
 """
 
+from slmbench.lifecycle.cache import making_records
 from slmbench.lifecycle.collection import Artefacts
 from slmbench.lifecycle.derive import find, materialise
 from slmbench.lifecycle.job import Artefact
 from slmbench.made import MadeRecord
 
-__all__ = ["Artefact", "Artefacts", "MadeRecord", "find", "materialise"]
+__all__ = ["Artefact", "Artefacts", "MadeRecord", "find", "making_records", "materialise"]

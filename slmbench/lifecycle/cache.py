@@ -64,6 +64,17 @@ def read_made(identity: str, *, verify: bool) -> Artefact | None:
     return Artefact(path, record.artefact_sha256, record.artefact_bytes, record)
 
 
+def making_records() -> tuple[MadeRecord, ...]:
+    """Records of everything that was derived into this cache."""
+    found = []
+    for path in sorted(cache_dir("models").glob(f"[!.]*/{RECORD}")):
+        try:
+            found.append(MadeRecord.model_validate_json(path.read_bytes()))
+        except (OSError, ValidationError):
+            continue
+    return tuple(found)
+
+
 def read_source(identity: str, *, verify: bool) -> Artefact | None:
     """The source that was found under that identity, if it is still as it was."""
     try:

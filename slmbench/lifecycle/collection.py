@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from slmbench.errors import DiskSpaceError, SlmbenchError
+from slmbench.lifecycle.costs import estimate
 from slmbench.lifecycle.derive import find, materialise
 from slmbench.lifecycle.job import Artefact, OtherInput
+from slmbench.lifecycle.memory_room import available, refuse_too_large
+from slmbench.lifecycle.shapes import shape_of
 from slmbench.plan import identify
 from slmbench.spec import ModelsFile, VariantRef
 
@@ -15,8 +18,11 @@ from slmbench.spec import ModelsFile, VariantRef
 class Artefacts:
     """The artefacts of the variants that are needed, made parents first."""
 
-    def __init__(self, models: ModelsFile, report: Callable[[str], None]) -> None:
-        self._models, self._report = models, report
+    def __init__(
+        self, models: ModelsFile, report: Callable[[str], None], *, force: bool = False
+    ) -> None:
+        """``force``: also make what is estimated to need more memory than there is."""
+        self._models, self._report, self._force = models, report, force
         self.refs = identify(models)
         self._made: dict[str, Artefact | SlmbenchError] = {}
 
@@ -85,6 +91,18 @@ class Artefacts:
             others = [self._other(needed) for needed in variant.recipe.others()]
         if variant.format == "fake":
             return Artefact(path=Path(), sha256=self.refs[name].digest, bytes=0, made=None)
+        if variant.recipe is not None and find(variant, self.refs[name]) is None:
+            self._check_memory(name, parent, others)
         return materialise(
             variant, self.refs[name], parent, base=Path(), report=self._report, others=others
         )
+
+    def _check_memory(
+        self, name: str, parent: Artefact | None, others: Sequence[OtherInput]
+    ) -> None:
+        recipe = self._models.variant(name).recipe
+        if recipe is None or self._force:
+            return
+        shapes = [shape_of(Path(other.path)) for other in others]
+        expected = estimate(recipe, None if parent is None else shape_of(parent.path), shapes)
+        refuse_too_large(name, expected, available())

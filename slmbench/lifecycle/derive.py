@@ -24,12 +24,19 @@ from slmbench.lifecycle.training.caps import memory_cap
 from slmbench.process import Child, Ending
 from slmbench.spec import Variant, VariantRef
 
+METER_ENERGY = True
+"""Whether meters of energy run beside a maker."""
 _MAKER = "slmbench.lifecycle.make"
 _SILENCE_S = 3600.0
 """A maker that says nothing for so long is taken for hung."""
+_SAVE_S = 30.0
+"""Time to write a checkpoint after Ctrl-C."""
 _ENVIRONMENT = {"TOKENIZERS_PARALLELISM": "false", "OMP_WAIT_POLICY": "PASSIVE"}
 """Nothing is timed here, so threads sleep at barriers: spinning ones take seven times as long
 when other processes want the same cores (95 s against 13 s for block influence, load 6 on 2)."""
+
+_PASSED_ON = (errors.PrerequisiteError, errors.InterruptedRunError)
+"""Errors of a maker that stay what they are."""
 
 Report = Callable[[str], None]
 
@@ -135,6 +142,7 @@ def _job(variant: Variant, ref: VariantRef, inputs: _Inputs, out: Path) -> MakeJ
         checkpoints=str(cache.checkpoints_of(ref.digest)),
         out=str(out),
         threads=_cores(),
+        energy=METER_ENERGY,
     )
 
 
@@ -150,16 +158,21 @@ def _run_maker(job: MakeJob, report: Report) -> None:
     done = False
     failure: Failed | None = None
     with memory_cap(job.recipe) as cap, Child(_MAKER, env=env, group=cap.folder) as child:
-        told = job.model_copy(update={"address_space": cap.address_space})
+        metered = job.energy and cap.limit is None  # meters would count as the maker's memory
+        told = job.model_copy(update={"address_space": cap.address_space, "energy": metered})
         child.send(told.model_dump_json())
-        for text in child.lines(lambda: time.monotonic() + _SILENCE_S):
-            line = MakerLine.validate_json(text)
-            if isinstance(line, Progress):
-                report(f"{job.variant}: {line.text}")
-            elif isinstance(line, Failed):
-                failure = line
-            else:
-                done = isinstance(line, Done)
+        try:
+            for text in child.lines(lambda: time.monotonic() + _SILENCE_S):
+                line = MakerLine.validate_json(text)
+                if isinstance(line, Progress):
+                    report(f"{job.variant}: {line.text}")
+                elif isinstance(line, Failed):
+                    failure = line
+                else:
+                    done = isinstance(line, Done)
+        except KeyboardInterrupt:
+            _let_it_save(job, child, report)
+            raise
         ending = child.finish()
         if cap.limit is not None and failure is None and not (done and ending.clean):
             raise cap.exceeded(job.variant, known=ending.oom_killed)
@@ -169,10 +182,18 @@ def _run_maker(job: MakeJob, report: Report) -> None:
         raise _death_of(job, ending)
 
 
+def _let_it_save(job: MakeJob, child: Child, report: Report) -> None:
+    """After Ctrl-C: time for a checkpoint; a second Ctrl-C does not wait."""
+    report(f"{job.variant}: stopping")
+    child.end(_SAVE_S)
+    if job.checkpoints is not None and Path(job.checkpoints).is_dir():
+        report(f"{job.variant}: its checkpoint is kept; the same command goes on from there")
+
+
 def _error_of(job: MakeJob, failure: Failed) -> SlmbenchError:
     kind = getattr(errors, failure.error, None)
     message = f"{job.variant}: {failure.message}"
-    if isinstance(kind, type) and issubclass(kind, errors.PrerequisiteError):
+    if isinstance(kind, type) and issubclass(kind, _PASSED_ON):
         return kind(message, hint=failure.hint)
     return SlmbenchError(message, hint=failure.hint)
 
@@ -187,7 +208,9 @@ def _death_of(job: MakeJob, ending: Ending) -> ArtefactError:
     hint = "run it again; `slmbench doctor` tries each engine"
     if ending.oom_killed:
         how += " (the machine ran out of memory)"
-        hint = "free memory, or use a smaller parent"
+        hint = "free memory, lower `batch` or `sequence` of a training, or use a smaller parent"
+    if job.checkpoints is not None and Path(job.checkpoints).is_dir():
+        hint += "; its checkpoint is kept: the next try goes on from there"
     tail = "".join(f"\n    {line}" for line in ending.stderr_tail)
     return ArtefactError(
         f"{job.variant}: the process that makes it ({_deed(job)}) {how}{tail}",

@@ -23,6 +23,8 @@ from slmbench.spec import Frozen
 
 _CHUNK_S = 120.0
 """Windows are closed and opened again so often: a counter may wrap once in each."""
+_READY_S = 0.05
+"""Meters that have not said by then that they are ready missed everything."""
 _WAIT_S = 20.0
 _LATE = 0.2
 """Share of the making that may pass before the meters are ready."""
@@ -73,14 +75,19 @@ class EnergyMeter:
         ended_ns = time.perf_counter_ns()
         if self._child is None:
             return unknown(self._why)
+        until = time.monotonic() + _READY_S
+        lines = self._child.lines(lambda: until)
+        if next(lines, None) is None:
+            ending = self._child.finish()
+            if not ending.timed_out and ending.stderr_tail:
+                return unknown(f"the meters failed: {ending.stderr_tail[-1]}")
+            return unknown("over before the meters were ready")
         self._child.tell("stop")
         until = time.monotonic() + _WAIT_S
-        lines = list(self._child.lines(lambda: until))
-        if not lines:
-            ending = self._child.finish()
-            last = ending.stderr_tail[-1] if ending.stderr_tail else "no answer"
-            return unknown(f"the meters gave nothing: {last}")
-        return settled(Metered.model_validate_json(lines[-1]), self._started_ns, ended_ns)
+        read = next(lines, None)
+        if read is None:
+            return unknown("the meters gave no answer")
+        return settled(Metered.model_validate_json(read), self._started_ns, ended_ns)
 
 
 def settled(metered: Metered, started_ns: int, ended_ns: int) -> Energy:
@@ -105,6 +112,7 @@ def main() -> int:
     """Meter until a line comes on stdin, or its end."""
     pipe = enter_child(sys.argv)
     meters, missing = _meters()
+    pipe.write("ready\n")
     began_ns = time.perf_counter_ns()
     parts = [_window(meters, sys.stdin)]
     while parts[-1].going_on:

@@ -41,6 +41,8 @@ class MakeJob(Frozen):
     out: str
     """Temporary folder to write into."""
     threads: int
+    energy: bool = False
+    """Whether its energy is metered."""
     address_space: int | None = None
     """Limit that the maker sets itself before it imports an engine [bytes]; None: none."""
 

@@ -14,6 +14,9 @@ import platform
 import shutil
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -22,10 +25,11 @@ from typing import IO, Any
 from slmbench.content import RECORD, content_of, files_of
 from slmbench.errors import MissingEngineError, SlmbenchError
 from slmbench.lifecycle.cache import no_room
+from slmbench.lifecycle.energy import EnergyMeter, unknown
 from slmbench.lifecycle.job import Done, Failed, MakeJob, Progress
 from slmbench.lifecycle.measured import measured
 from slmbench.lifecycle.workbench import Product, Workbench
-from slmbench.made import MadeRecord, OtherUsed
+from slmbench.made import Energy, MadeRecord, OtherUsed
 from slmbench.process import enter_child, limit_memory
 
 TECHNIQUES = {
@@ -53,7 +57,8 @@ TECHNIQUES = {
 _EXTRAS = {
     "torch": "transformers", "transformers": "transformers", "safetensors": "transformers",
     "tokenizers": "transformers", "llama_cpp": "llama-cpp", "torchao": "lifecycle",
-    "gguf": "lifecycle", "peft": "lifecycle", "pyarrow": "tasks",
+    "gguf": "lifecycle", "peft": "lifecycle", "pyarrow": "tasks", "onnx": "onnxruntime",
+    "onnxruntime_genai": "onnxruntime", "onnx_ir": "onnxruntime", "onnxruntime": "onnxruntime",
 }  # fmt: skip
 """Module -> extra of slmbench that brings it."""
 
@@ -68,9 +73,14 @@ def main() -> int:
     if job.address_space is not None:
         limit_memory(job.address_space)
     try:
-        product = _apply(job, pipe)
-        seconds = (time.perf_counter_ns() - clock) / 1e9
-        _seal(job, product, started, seconds)
+        with _metered(job) as meter:
+            product = _apply(job, pipe)
+            spent = Spent(
+                started.isoformat(timespec="seconds"),
+                (time.perf_counter_ns() - clock) / 1e9,
+                None if meter is None else meter.stop(),
+            )
+        _seal(job, product, spent)
     except SlmbenchError as error:
         _say(pipe, Failed(error=type(error).__name__, message=error.message, hint=error.hint))
         return 1
@@ -106,7 +116,26 @@ def _apply(job: MakeJob, pipe: IO[str]) -> Product:
     return product
 
 
-def _seal(job: MakeJob, product: Product, started: datetime, seconds: float) -> None:
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What the making took."""
+
+    started_utc: str
+    seconds: float
+    energy: Energy | None = None
+
+
+@contextmanager
+def _metered(job: MakeJob) -> Iterator[EnergyMeter | None]:
+    """Meters of energy in a process of their own, if the job asks for them."""
+    if not job.energy:
+        yield None
+        return
+    with EnergyMeter() as meter:
+        yield meter
+
+
+def _seal(job: MakeJob, product: Product, spent: Spent) -> None:
     """Digest the artefact, write the record, and push everything to the disk."""
     content = content_of(product.path)
     record = MadeRecord(
@@ -125,11 +154,12 @@ def _seal(job: MakeJob, product: Product, started: datetime, seconds: float) -> 
         artefact_bytes=content.bytes,
         facts=product.facts,
         tools=_versions(product.libraries),
-        started_utc=started.isoformat(timespec="seconds"),
-        duration_s=seconds,
+        started_utc=spent.started_utc,
+        duration_s=spent.seconds,
         threads=job.threads,
         peak_memory_bytes=_peak_memory(),
         measured=measured(job, product.path),
+        energy=spent.energy or unknown("not metered"),
     )
     (Path(job.out) / RECORD).write_text(record.model_dump_json(indent=1) + "\n", "utf-8")
     for file in files_of(product.path):

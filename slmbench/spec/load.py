@@ -112,10 +112,15 @@ def _recipe_of(wanted: str | Varied, path: Path) -> tuple[RecipeFile, Path]:
 
 def _beside(name: str, path: Path) -> str | Path:
     """A path in a models file is relative to it."""
-    return path.parent / Path(name).expanduser() if _is_path(name) else name
+    return path.parent / Path(name).expanduser() if is_path(name) else name
 
 
-def _is_path(name: str) -> bool:
+def is_path(name: str) -> bool:
+    """Whether a place of a file is a path, and not the name of one that ships.
+
+    >>> is_path("demo"), is_path("my/own.yaml")
+    (False, True)
+    """
     return name.endswith(_SUFFIXES) or "/" in name
 
 
@@ -248,7 +253,7 @@ def _load(path: Path, model: type[M], overrides: Sequence[str]) -> M:
 def _find(where: str | Path, kind: str, folder: Path) -> Path:
     """A path as given, or the shipped file of that name."""
     text = str(where)
-    if isinstance(where, Path) or _is_path(text):
+    if isinstance(where, Path) or is_path(text):
         path = Path(where)
         if not path.exists():
             near = suggest(path.name, _entries(path.parent))

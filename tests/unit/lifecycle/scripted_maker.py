@@ -15,7 +15,7 @@ from pathlib import Path
 from gguf_bytes import small_gguf
 
 from slmbench.lifecycle.job import Done, Failed, MakeJob, Progress
-from slmbench.lifecycle.make import _seal
+from slmbench.lifecycle.make import Spent, _seal
 from slmbench.lifecycle.workbench import Product
 from slmbench.made import GgufQuantizeFacts
 from slmbench.process import enter_child
@@ -48,7 +48,8 @@ def main() -> int:
         time.sleep(float(os.environ["MAKER_SLEEP"]))
     path.write_bytes(small_gguf())
     facts = GgufQuantizeFacts(note="n", from_types=(), to_types=(), bits_per_weight=8.5)
-    _seal(job, Product(path, facts, ("pydantic", "no-such-library")), datetime.now(UTC), 1.5)
+    spent = Spent(datetime.now(UTC).isoformat(timespec="seconds"), 1.5)
+    _seal(job, Product(path, facts, ("pydantic", "no-such-library")), spent)
     pipe.write(Done().model_dump_json() + "\n")
     return 0
 
