@@ -57,7 +57,8 @@ TECHNIQUES = {
 _EXTRAS = {
     "torch": "transformers", "transformers": "transformers", "safetensors": "transformers",
     "tokenizers": "transformers", "llama_cpp": "llama-cpp", "torchao": "lifecycle",
-    "gguf": "lifecycle", "peft": "lifecycle", "pyarrow": "tasks", "onnx": "onnxruntime",
+    "gguf": "lifecycle", "peft": "lifecycle", "pyarrow": "tasks",
+    "auto_round": "auto-round", "onnx": "onnxruntime",
     "onnxruntime_genai": "onnxruntime", "onnx_ir": "onnxruntime", "onnxruntime": "onnxruntime",
 }  # fmt: skip
 """Module -> extra of slmbench that brings it."""

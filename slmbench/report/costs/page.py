@@ -127,7 +127,7 @@ def _flags(parts: Sequence[Part]) -> tuple[FlagMeaning, ...]:
 def _simulated(
     costs: Costs, runs: Sequence[StoredRun], workloads: Sequence[str]
 ) -> tuple[str, ...]:
-    """Left out by the plan, or declared so by what loaded them."""
+    """Left out by the plan, refused for what their files show, or declared by what loaded them."""
     found = [
         f"{skip.variant} on {skip.target}"
         for skip in costs.results.skips
@@ -136,6 +136,7 @@ def _simulated(
     found += [
         f"{run.spec.variant.name} on {run.spec.target.name}"
         for run in runs
-        if run.record.model is not None and run.record.model.kernel == SIMULATED
+        if run.record.reason.startswith(SIMULATED)
+        or (run.record.model is not None and run.record.model.kernel == SIMULATED)
     ]
     return tuple(dict.fromkeys(found))

@@ -126,8 +126,10 @@ class AutoRound(Technique):
     bits: int = Field(default=4, ge=2, le=8)
     group_size: int = Field(default=32, ge=8, le=1024)
     symmetric: bool = True
-    iterations: int = Field(default=100, ge=1, le=10_000)
-    """Steps for each block of layers."""
+    iterations: int = Field(default=50, ge=1, le=10_000)
+    """Steps for each block of layers. The library's own default is 200."""
+    batch: int = Field(default=4, ge=1, le=256)
+    """Rows of text in a step; a row has ``calibration.max_tokens`` tokens."""
     calibration: Calibration = Calibration()
 
     @property
