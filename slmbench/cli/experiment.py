@@ -9,7 +9,7 @@ from pathlib import Path
 from slmbench import api
 from slmbench.analysis import load_results
 from slmbench.analysis.experiments import Told, tell
-from slmbench.analysis.experiments.findings import Grid
+from slmbench.analysis.experiments.findings import Conclusion, Grid
 from slmbench.api import cell_states
 from slmbench.campaign import Policy, Summary
 from slmbench.cli.output import Value, emit
@@ -19,6 +19,8 @@ from slmbench.experiments import Experimental, kept, make_variants, resolve
 from slmbench.report.experiments import plain, spoken
 
 NOT_MADE = 3
+_CONCLUSION = ("verdict", "conclusion", "value", "low", "high", "unit", "n", "method")
+"""``value`` and what follows: the first number of the sentence."""
 _WIDEST = 44
 """Characters of a cell in the terminal; the page has the rest."""
 _PLAN = ("suite", "size", "cells", "done", "left_out", "minutes")
@@ -81,8 +83,7 @@ def _show(told: Told, form: str) -> None:
     """Conclusions, then the tables; on stdout in the form that was asked for."""
     e = told.kept.experiment
     if form in ("json", "csv"):
-        rows = [(c.verdict, spoken(c)) for c in told.findings.conclusions]
-        emit(("verdict", "conclusion"), rows, form)
+        emit(_CONCLUSION, [_row(c) for c in told.findings.conclusions], form)
         return
     print(f"{e.title}\n{e.question}\n")
     for c in told.findings.conclusions:
@@ -94,6 +95,13 @@ def _show(told: Told, form: str) -> None:
             _print_grid(grid, form)
     for text in e.limitations:
         print(f"limit: {text}")
+
+
+def _row(c: Conclusion) -> tuple[Value, ...]:
+    if not c.numbers:
+        return (c.verdict, spoken(c), *[None] * 6)
+    n = c.numbers[0]
+    return (c.verdict, spoken(c), n.value, n.low, n.high, n.unit, n.n or None, n.method)
 
 
 def _print_grid(grid: Grid, form: str) -> None:

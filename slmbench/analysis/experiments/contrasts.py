@@ -25,7 +25,9 @@ from slmbench.analysis.experiments.findings import (
 from slmbench.analysis.experiments.material import Material
 from slmbench.analysis.experiments.outcomes import (
     Outcome,
+    cost_outcomes,
     difference_of,
+    headlines,
     judge,
     quality_outcomes,
     value_of,
@@ -51,20 +53,33 @@ class Contrast:
     reference: Number
     """Of the control."""
     difference: Number
+    is_headline: bool = True
+    """Whether a sentence is made of it, resolved or not."""
+    is_cost: bool = False
 
 
 def contrasts(material: Material) -> tuple[Contrast, ...]:
-    """Every arm with a control, in every quality outcome and in the loss that training ended at.
+    """Every arm with a control, in every outcome and in the loss that training ended at.
 
-    Verdicts rest on p adjusted after Holm (1979) over all of them.
+    Verdicts about quality rest on p adjusted after Holm (1979): over all that sentences are made
+    of, and over the others (single tasks, perplexities) apart.
     """
+    outcomes = quality_outcomes(material)
+    heads = headlines(outcomes)
     found: list[Contrast] = []
     for arm in material.experiment.arms:
         control = material.experiment.control_of(arm)
         if control is None:
             continue
         found += _losses(material, arm, control)
-        found += [_contrast(material, o, arm, control) for o in quality_outcomes(material)]
+        found += [
+            replace(_contrast(material, o, arm, control), is_headline=o in heads) for o in outcomes
+        ]
+        if len(arm.variants) == len(control.variants) == 1:
+            found += [
+                replace(_contrast(material, o, arm, control), is_headline=False, is_cost=True)
+                for o in cost_outcomes(material)
+            ]
     return tuple(_adjusted(found))
 
 
@@ -142,12 +157,18 @@ def _seed_difference(
 
 
 def _adjusted(found: Sequence[Contrast]) -> Iterator[Contrast]:
-    places = [i for i, c in enumerate(found) if c.difference.p is not None]
-    p_values = [p for c in found if (p := c.difference.p) is not None]
-    adjusted = dict(zip(places, holm(p_values), strict=True))
+    adjusted: dict[int, float] = {}
+    for family in (True, False):
+        mine = [
+            (i, p)
+            for i, c in enumerate(found)
+            if c.is_headline is family and (p := c.difference.p) is not None
+        ]
+        p_values = holm([p for _, p in mine])
+        adjusted |= dict(zip((i for i, _ in mine), p_values, strict=True))
     for i, contrast in enumerate(found):
         d = contrast.difference
-        if i in adjusted and adjusted[i] >= ALPHA:
+        if adjusted.get(i, 0.0) >= ALPHA:
             d = replace(d, verdict="not resolved")
         yield replace(contrast, difference=d)
 
@@ -174,17 +195,13 @@ def _titled(c: Contrast) -> str:
 
 
 def contrast_conclusions(material: Material, found: Sequence[Contrast]) -> tuple[Conclusion, ...]:
-    """A sentence an arm and outcome; of tasks that a mean stands for only resolved ones."""
+    """A sentence an arm and headline; of single tasks and of costs only resolved ones."""
     margin = material.experiment.limits.margin
-    said = []
-    for c in found:
-        part_of_mean = c.unit == "fraction" and "mean of tasks" not in c.title and any(
-            "mean of tasks" in o.title and o.arm is c.arm for o in found
-        )  # fmt: skip
-        if part_of_mean and c.difference.verdict not in ("better", "worse"):
-            continue
-        said.append(sentence(c, margin))
-    return tuple(said)
+    return tuple(
+        sentence(c, margin)
+        for c in found
+        if c.is_headline or c.difference.verdict in ("better", "worse")
+    )
 
 
 def sentence(c: Contrast, margin: float) -> Conclusion:

@@ -25,6 +25,7 @@ from slmbench.analysis.experiments.outcomes import (
     Outcome,
     cost_outcomes,
     difference_of,
+    headlines,
     quality_outcomes,
     value_of,
 )
@@ -66,18 +67,11 @@ class Ladder:
 
 def ladders(material: Material) -> tuple[Ladder, ...]:
     """Every arm of role ``ladder``; its parent is ``against``, the parent arm or its first step."""
-    outcomes = ladder_outcomes(material)
+    outcomes = headlines(quality_outcomes(material))
     fidelity = measure_fidelity(material.results)
     collapsed = _collapses(material)
     return tuple(_ladder(material, arm, outcomes, fidelity, collapsed)
                  for arm in material.arms("ladder"))  # fmt: skip
-
-
-def ladder_outcomes(material: Material) -> tuple[Outcome, ...]:
-    """What losses are taken of: means over tasks, single tasks without one, bits per byte."""
-    every = quality_outcomes(material)
-    means = {o.suite for o in every if len(o.works) > 1}
-    return tuple(o for o in every if len(o.works) > 1 or o.suite not in means)
 
 
 def _ladder(

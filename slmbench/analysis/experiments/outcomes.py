@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -90,6 +90,19 @@ def quality_outcomes(material: Material) -> tuple[Outcome, ...]:
             works = tuple(o.works[0] for o in tasks)
             means.append(Outcome(suite, works, tasks[0].metric, "quality"))
     return (*means, *alone)
+
+
+def headlines(outcomes: Sequence[Outcome]) -> tuple[Outcome, ...]:
+    """Those that sentences are made of: means instead of their tasks, bits per byte instead of
+    perplexities of the same suite."""
+    means = {o.suite for o in outcomes if len(o.works) > 1}
+    bytes_ = {o.suite for o in outcomes if o.unit == "bits/byte"}
+    return tuple(
+        o
+        for o in outcomes
+        if not (o.suite in means and len(o.works) == 1 and o.metric in ACCURACY)
+        and not (o.suite in bytes_ and o.unit == "perplexity")
+    )
 
 
 def cost_outcomes(material: Material) -> tuple[Outcome, ...]:

@@ -157,3 +157,27 @@ def test_initialization_is_silent_about_equal_arms(lab: Laboratory) -> None:
     assert all(verdict != "unequal" for verdict, _ in sentences(told))
     curves = [p for c in told.findings.chapters for p in c.plots]
     assert [t.name for t in curves[0].traces] == ["a1", "b1"]
+
+
+def test_bits_per_byte_stand_for_perplexities_in_sentences(lab: Laboratory) -> None:
+    for name, level in (("a1", 1.0), ("b1", 1.2)):
+        lab.variant(name, "root")
+        lab.reads(name, [level + 0.01 * (i % 3) for i in range(30)])
+    told = sentences(lab.tell("co_adaptation", PAIR))
+    assert told[0][0] == "better"
+    assert "Bits per byte" in told[0][1]
+    assert "by 0.200 bits/byte" in told[0][1]
+
+
+def test_single_tasks_speak_only_when_they_are_resolved(lab: Laboratory) -> None:
+    for name in ("a1", "b1"):
+        lab.variant(name, "root")
+    for task, new in (("arc_easy", 90), ("piqa", 50)):
+        lab.answers("b1", coin(50, 100), task)
+        lab.answers("a1", coin(new, 100), task)
+    told = sentences(lab.tell("co_adaptation", PAIR))
+    assert [s.partition(":")[0] for _, s in told if "one" not in s][:2] == [
+        "Accuracy, mean of tasks",
+        "Accuracy, arc_easy",
+    ]
+    assert not any("piqa" in s for _, s in told)
