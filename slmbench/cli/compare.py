@@ -15,9 +15,11 @@ from slmbench.analysis.acceptance import parse_gate, parse_margin
 from slmbench.analysis.attribution import Attribution, attribution, attribution_table
 from slmbench.analysis.checks import Check, Outcome, judge, mapped, overall
 from slmbench.analysis.compare import Asked, Comparison, Delta, compare
+from slmbench.analysis.signature_rules.findings import Finding
 from slmbench.cli.frames import emit_frame
 from slmbench.cli.junit import junit
 from slmbench.cli.output import Value, emit
+from slmbench.cli.signatures import HEADS, found_rows, of_variants, records, summary
 from slmbench.errors import GateError, UsageError
 
 if TYPE_CHECKING:
@@ -43,6 +45,8 @@ class Findings:
     gated: bool
     explained: tuple[Attribution, ...]
     explain: bool
+    signatures: tuple[Finding, ...]
+    """Of the variants that are compared, and of what they are compared with."""
 
 
 def execute(arguments: argparse.Namespace) -> int:
@@ -52,12 +56,14 @@ def execute(arguments: argparse.Namespace) -> int:
         raise UsageError("--format junit shows gates", hint='add one: --gate "acc_norm:-1pp"')
     folder, asked = _asked(arguments)
     results = load_results(folder)
+    comparison = compare(results, asked)
     findings = Findings(
-        compare(results, asked),
+        comparison,
         mapped(judge(results, gates, asked), arguments.inconclusive),
         bool(gates),
         _explained(results, asked) if arguments.explain else (),
         arguments.explain,
+        of_variants(results, {name for d in comparison.deltas for name in (d.variant, d.parent)}),
     )
     _show(findings, "md" if arguments.format == "markdown" else arguments.format)
     for refused in findings.comparison.refused:
@@ -104,16 +110,30 @@ def _show(found: Findings, form: str) -> None:
                    else found.comparison.table(), form)  # fmt: skip
         for check in found.checks:
             print(f"{check.outcome}: {_title(check)}: {told(check)}", file=sys.stderr)
+        for variant, target, signature, severity, why in found_rows(found.signatures):
+            print(f"{severity}: {variant} on {target}: {signature}: {why}", file=sys.stderr)
     else:
         emit(_DELTA_HEADS, map(_delta_row, sorted(found.comparison.deltas, key=_order)), form)
         if found.explain:
             print()
             emit(_PART_HEADS, _part_rows(found.explained), form)
+        _show_signatures(found.signatures, form)
         if found.gated:
             print()
             emit(("gate", "variant", "against", "on", "outcome", "found"),
                  map(_check_row, found.checks), form)  # fmt: skip
             print(f"\ngates: {overall(found.checks)}")
+
+
+def _show_signatures(findings: Sequence[Finding], form: str) -> None:
+    if not findings:
+        return
+    print()
+    rows = found_rows(findings)
+    if rows:
+        emit(HEADS, rows, form)
+        print()
+    print("\n".join(summary(findings)))
 
 
 def _show_json(found: Findings) -> None:
@@ -134,6 +154,7 @@ def _show_json(found: Findings) -> None:
             for c in found.checks
         ],
         "outcome": overall(found.checks) if found.gated else None,
+        "signatures": records(found.signatures),
     }  # fmt: skip
     if found.explain:
         document["attribution"] = _records(attribution_table(found.explained))

@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from slmbench.cli.output import Value, emit
+from slmbench.errors import UsageError
 
 Rows = tuple[Sequence[str], list[tuple[Value, ...]]]
 
@@ -24,10 +26,24 @@ def execute(arguments: argparse.Namespace) -> int:
         "meters": _meters,
     }
     columns, rows = lists[arguments.what]()
+    if arguments.results is not None:
+        columns, rows = _with_signatures(arguments, columns, rows)
     kept = [row for row in rows if arguments.filter in str(row[0])]
     emit(columns, kept, arguments.format)
     print(f"{len(kept)} {arguments.what}", file=sys.stderr)
     return 0
+
+
+def _with_signatures(
+    arguments: argparse.Namespace, columns: Sequence[str], rows: list[tuple[Value, ...]]
+) -> Rows:
+    """One more column: what the results show of each variant."""
+    if arguments.what != "models":
+        raise UsageError("--results goes with `slmbench list models`", hint="drop --results")
+    from slmbench.cli.signatures import by_variant
+
+    seen = by_variant(Path(arguments.results))
+    return (*columns, "signatures"), [(*row, seen.get(str(row[0]), "not run")) for row in rows]
 
 
 def _suites() -> Rows:

@@ -167,6 +167,17 @@ def _add_reading(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--check", action="store_true", help="write nothing; exit 4 when a score would differ"
     )
     _format(rescore)
+    lineage = _command(
+        commands, "lineage", "lineage", "what was made of what, at what cost, and what it changed"
+    )
+    lineage.add_argument(
+        "results", nargs="?", default=None, help="results folder (default: results)"
+    )
+    lineage.add_argument("--models", default=None, help="the variants of this models file instead")
+    lineage.add_argument(
+        "--format", choices=("table", "mermaid", "json"), default="table",
+        help="a tree, a Mermaid flowchart, or data",
+    )  # fmt: skip
     _add_compare(commands)
 
 
@@ -225,6 +236,10 @@ def _add_looking(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         ),
     )
     listing.add_argument("filter", nargs="?", default="", help="only names that contain this")
+    listing.add_argument(
+        "--results", default=None,
+        help="with `models`: a column of the failure signatures that this folder's runs show",
+    )  # fmt: skip
     _format(listing)
     data = _command(commands, "data", "data", "the data sets: list, fetch, where")
     data.add_argument("action", choices=("list", "fetch", "where"))
