@@ -4,7 +4,8 @@ The rate rises linearly over the first part of the steps and falls along a half 
 (Loshchilov & Hutter, arXiv 1608.03983). AdamW (arXiv 1711.05101) with betas 0.9 and 0.95, as for
 other models of this kind that train briefly (arXiv 2005.14165); matrices decay, vectors do not.
 Gradients are clipped to norm 1. A step's rows go through the model in parts whose logits fit into
-128 MiB, which changes no result but the last bits.
+128 MiB, which changes no result but the last bits. Validation computes in the type that training
+does.
 
 With the same seed, thread count, library versions and processor the weights are the same bit for
 bit, interrupted or not.
@@ -254,7 +255,8 @@ class _Running:
 
     def _point(self, loss: float | None) -> None:
         held_out = self.task.held_out
-        taken = held_out.loss(self.task.model, self.task.forward) if held_out else None
+        with _compute(self.task.recipe):
+            taken = held_out.loss(self.task.model, self.task.forward) if held_out else None
         tokens = self.step * self.task.recipe.batch * self.task.recipe.sequence
         self.curve.append(
             CurvePoint(

@@ -44,7 +44,7 @@ class TrainingText(Frozen):
     held_out: float = Field(default=0.05, gt=0, le=0.5)
     """Share of the passages that is never trained on, by a keyed hash of the text: the same for
     every recipe with these data sets. Validation loss is taken on them."""
-    validation_bytes: int = Field(default=24_576, ge=64)
+    validation_bytes: int = Field(default=16_384, ge=64)
     """How much of what is held out validation reads [bytes, at least]: passages in the order of
     their hash, each cut to 1,000 characters."""
     selection: Literal["random", "perplexity", "length", "diversity"] = "random"
@@ -149,7 +149,7 @@ class Train(Technique):
     warmup: float = Field(default=0.05, ge=0, lt=1)
     weight_decay: float = Field(default=0.0, ge=0, le=1)
     compute: Literal["float32", "bfloat16"] = "float32"
-    """Type of the products while training; weights and update stay float32."""
+    """Type of the products while training and validating; weights and update stay float32."""
     teacher: Teacher | None = None
     quantize: FakeQuant | None = None
     caps: Caps = Caps()
