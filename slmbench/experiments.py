@@ -8,6 +8,7 @@ from pathlib import Path
 
 import slmbench
 from slmbench.api import Planned, Request, plan_suites
+from slmbench.derivations import Derived, Goal, expectations
 from slmbench.errors import SlmbenchError, SpecError
 from slmbench.kept_variants import keep_variants
 from slmbench.lifecycle import Artefacts
@@ -64,6 +65,18 @@ def resolve(where: str | Path, overrides: Sequence[str] = ()) -> Experimental:
     _check_names(experiment, models)
     requests = tuple(_request(asked, at, where, to_models) for asked in experiment.suites)
     return Experimental(experiment, models, requests, tuple(plan_suites(r) for r in requests))
+
+
+def to_make(wanted: Experimental) -> tuple[Derived, ...]:
+    """Every variant that is needed, parents first, with what making it is estimated to take."""
+    names = {c.variant.name for planned in wanted.planned for c in planned.plan.cells}
+    names |= set(wanted.wanted)
+    found: dict[str, Derived] = {}
+    for variant in wanted.models.variants:
+        if variant.name in names:
+            for row in expectations(Goal(variant.name, None, wanted.models)):
+                found.setdefault(row.variant.name, row)
+    return tuple(found.values())
 
 
 def make_variants(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
 
@@ -13,9 +14,11 @@ from slmbench.analysis.experiments.findings import Conclusion, Grid
 from slmbench.api import cell_states
 from slmbench.campaign import Policy, Summary
 from slmbench.cli.output import Value, emit
-from slmbench.cli.run import conclude, run_with_progress
+from slmbench.cli.run import conclude, run_with_progress, terminable
+from slmbench.derivations import Derived
+from slmbench.errors import InterruptedRunError
 from slmbench.estimates import estimates
-from slmbench.experiments import Experimental, kept, make_variants, resolve
+from slmbench.experiments import Experimental, NotMade, kept, make_variants, resolve, to_make
 from slmbench.report.experiments import plain, spoken
 
 NOT_MADE = 3
@@ -23,7 +26,7 @@ _CONCLUSION = ("verdict", "conclusion", "value", "low", "high", "unit", "n", "me
 """``value`` and what follows: the first number of the sentence."""
 _WIDEST = 44
 """Characters of a cell in the terminal; the page has the rest."""
-_PLAN = ("suite", "size", "cells", "done", "left_out", "minutes")
+_PLAN = ("what", "name", "how", "state", "minutes", "memory_mb")
 
 
 def execute(arguments: argparse.Namespace) -> int:
@@ -32,12 +35,9 @@ def execute(arguments: argparse.Namespace) -> int:
     results = Path(arguments.results)
     if arguments.dry_run:
         return _foresee(wanted, results, arguments.format)
-    failed = make_variants(wanted, results, lambda text: print(text, file=sys.stderr))
-    for one in failed:
-        hint = f" ({one.hint})" if one.hint else ""
-        print(f"not made    {one.variant}: {one.reason}{hint}", file=sys.stderr)
+    command = shlex.join(["slmbench", *sys.argv[1:]])
+    failed = _make(wanted, results, command)
     policy = Policy(retry_failed=arguments.retry_failed)
-    command = " ".join(["slmbench", *sys.argv[1:]])
     code = NOT_MADE if failed else 0
     for request in wanted.requests:
         summary: Summary = run_with_progress(request, results, policy, command)
@@ -51,32 +51,50 @@ def execute(arguments: argparse.Namespace) -> int:
     return code
 
 
+def _make(wanted: Experimental, results: Path, command: str) -> tuple[NotMade, ...]:
+    """Make the variants; Ctrl-C and SIGTERM leave whole ones and checkpoints behind."""
+    try:
+        with terminable():
+            failed = make_variants(wanted, results, lambda text: print(text, file=sys.stderr))
+    except KeyboardInterrupt:
+        raise InterruptedRunError(
+            "stopped: variants that are whole are kept, and so are checkpoints of a training",
+            hint=f"to go on: {command}",
+        ) from None
+    for one in failed:
+        hint = f" ({one.hint})" if one.hint else ""
+        print(f"not made    {one.variant}: {one.reason}{hint}", file=sys.stderr)
+    return failed
+
+
 def _foresee(wanted: Experimental, results: Path, form: str) -> int:
-    """What would be run; nothing is made."""
-    rows: list[tuple[Value, ...]] = []
-    total = 0.0
+    """What would be made and run, with estimates; nothing is done."""
+    rows = [_made_row(row) for row in to_make(wanted)]
     for request, planned in zip(wanted.requests, wanted.planned, strict=True):
         states = cell_states(planned, results)
         guesses = estimates(results, planned.plan.cells)
-        minutes = sum(
-            g.seconds * s.left for s, g in zip(states, guesses, strict=True)
-        ) / 60  # fmt: skip
-        total += minutes
+        seconds = sum(g.seconds * s.left for s, g in zip(states, guesses, strict=True))
+        done = sum(s.status is not None for s in states)
         rows.append((
-            Path(request.suites[0]).stem, request.selection.size, len(states),
-            sum(s.status is not None for s in states), len(planned.plan.skips), round(minutes, 1),
+            "run", Path(request.suites[0]).stem, request.selection.size,
+            f"{done} of {len(states)} cells done", round(seconds / 60, 1), None,
         ))  # fmt: skip
     emit(_PLAN, rows, form)
+    total = sum(minutes for *_, minutes, _ in rows if isinstance(minutes, float))
     budget = wanted.experiment.budget
-    derived = sum(v.recipe is not None for v in wanted.models.variants)
     print(
-        f"{len(wanted.models.variants)} variants, {derived} of them derived; suites take about "
-        f"{total:.1f} min (estimate). Budget of the experiment, making included: "
-        f"{budget.minutes:g} min, {budget.memory_mb} MB. `slmbench derive --dry-run` estimates the "
-        "making.",
+        f"about {total:.0f} min to go (estimated); the experiment is meant to fit into "
+        f"{budget.minutes:g} min and {budget.memory_mb} MB",
         file=sys.stderr,
     )
     return 0
+
+
+def _made_row(row: Derived) -> tuple[Value, ...]:
+    cost = row.expected
+    minutes = 0.0 if cost is None else round(cost.seconds / 60, 1)
+    memory = None if cost is None or cost.memory_bytes is None else cost.memory_bytes // 10**6
+    return "make", row.variant.name, row.variant.technique, row.state, minutes, memory
 
 
 def _show(told: Told, form: str) -> None:

@@ -64,8 +64,14 @@ def test_it_runs_tells_and_goes_on(world: World, capsys: pytest.CaptureFixture[s
 def test_a_dry_run_makes_and_runs_nothing(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     assert _run(world, _experiment(world), "--dry-run", "--format", "json") == 0
     told = capsys.readouterr()
-    assert [(r["suite"], r["cells"]) for r in json.loads(told.out)] == [("quality", 2), ("perf", 1)]
-    assert "1 min, 100 MB" in told.err
+    rows = [(r["what"], r["name"], r["state"]) for r in json.loads(told.out)]
+    assert rows == [
+        ("make", "base", "found"),
+        ("make", "small", "found"),
+        ("run", "quality", "0 of 2 cells done"),
+        ("run", "perf", "0 of 1 cells done"),
+    ]
+    assert "1 min and 100 MB" in told.err
     assert not world.results.exists()
 
 
