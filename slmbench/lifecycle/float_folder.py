@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from slmbench.backends.transformers_low_rank import know
 from slmbench.errors import ArtefactError, UnsupportedModelError
 from slmbench.lifecycle.hf_folder import check_folder, copy_companions
 
@@ -19,7 +18,6 @@ def require_float(folder: Path, technique: str) -> Any:
     Raises ArtefactError for a folder that is not whole, or not known to transformers.
     """
     check_folder(folder)
-    know(folder)
     try:
         config: Any = AutoConfig.from_pretrained(folder, local_files_only=True)
     except (ValueError, KeyError) as error:

@@ -1,8 +1,9 @@
 """A model folder of random weights, drawn from a seed: what an architecture costs.
 
-The sizes are ratios of the published models: heads of 64, feed-forward layers of 8/3 of the
-hidden size for Llama (arXiv 2302.13971), twice the hidden size inside a Mamba block (arXiv
-2312.00752). Embedding and output head share their weights, as in most models of this size.
+The sizes are ratios of the published models: heads of 64; feed-forward layers of 8/3 of the hidden
+size for Llama (arXiv 2302.13971), of four times it for GPT-NeoX, whose attention stands beside them
+and turns a quarter of each head (arXiv 2204.06745); twice the hidden size inside a Mamba block
+(arXiv 2312.00752). Embedding and output head share their weights, as in most models of this size.
 """
 
 from __future__ import annotations
@@ -96,25 +97,50 @@ def _config(recipe: RandomInit, rows: int, tokenizer: Any) -> Any:
         "eos_token_id": tokenizer.eos_token_id,
         "pad_token_id": tokenizer.eos_token_id,
     }
-    if recipe.architecture == "llama":
-        inner = recipe.intermediate_size or -(-8 * width // 3 // _HEAD) * _HEAD
-        numbers |= {
-            "intermediate_size": inner,
-            "num_attention_heads": width // _HEAD,
-            "num_key_value_heads": recipe.kv_heads or width // _HEAD,
-            "max_position_embeddings": recipe.context,
-        }
-    elif recipe.architecture == "mamba":
-        numbers |= {"state_size": recipe.state_size or 16, "expand": 2}
-    else:
-        numbers |= {
-            "state_size": recipe.state_size or 128,
-            "expand": 2,
-            "head_dim": _HEAD,
-            "num_heads": 2 * width // _HEAD,
-            "n_groups": 1,
-        }
+    numbers |= _NUMBERS[recipe.architecture](recipe)
     return AutoConfig.for_model(recipe.architecture, **numbers)
+
+
+def _llama(recipe: RandomInit) -> dict[str, Any]:
+    heads = recipe.hidden_size // _HEAD
+    return {
+        "intermediate_size": recipe.intermediate_size
+        or -(-8 * recipe.hidden_size // 3 // _HEAD) * _HEAD,
+        "num_attention_heads": heads,
+        "num_key_value_heads": recipe.kv_heads or heads,
+        "max_position_embeddings": recipe.context,
+    }
+
+
+def _gpt_neox(recipe: RandomInit) -> dict[str, Any]:
+    return {
+        "intermediate_size": recipe.intermediate_size or 4 * recipe.hidden_size,
+        "num_attention_heads": recipe.hidden_size // _HEAD,
+        "max_position_embeddings": recipe.context,
+        "use_parallel_residual": True,
+        "rope_parameters": {
+            "rope_type": "default",
+            "rope_theta": 10_000.0,
+            "partial_rotary_factor": 0.25,
+        },
+    }
+
+
+def _mamba(recipe: RandomInit) -> dict[str, Any]:
+    return {"state_size": recipe.state_size or 16, "expand": 2}
+
+
+def _mamba2(recipe: RandomInit) -> dict[str, Any]:
+    return {
+        "state_size": recipe.state_size or 128,
+        "expand": 2,
+        "head_dim": _HEAD,
+        "num_heads": 2 * recipe.hidden_size // _HEAD,
+        "n_groups": 1,
+    }
+
+
+_NUMBERS = {"llama": _llama, "gpt_neox": _gpt_neox, "mamba": _mamba, "mamba2": _mamba2}
 
 
 def _check_finite(model: Any, rows: int) -> None:

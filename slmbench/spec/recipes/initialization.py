@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from slmbench.spec.base import Name
 from slmbench.spec.recipes.quantization import Calibration
 from slmbench.spec.recipes.technique import Format, Stage, Technique
+
+_SETTINGS = {
+    "intermediate_size": ("llama", "gpt_neox"),
+    "kv_heads": ("llama",),
+    "state_size": ("mamba", "mamba2"),
+}
+"""Setting of a random model -> architectures that have it."""
 
 
 class RandomInit(Technique):
@@ -26,22 +33,35 @@ class RandomInit(Technique):
     version: Literal[1] = 1
     architecture: Literal["llama", "mamba", "mamba2", "gpt_neox"]
     """``llama``: softmax attention (arXiv 2302.13971). ``mamba`` and ``mamba2``: a recurrent state
-    instead of keys and values (arXiv 2312.00752, 2405.21060)."""
+    instead of keys and values (arXiv 2312.00752, 2405.21060). ``gpt_neox``: attention beside the
+    feed-forward layer (arXiv 2204.06745)."""
     hidden_size: int = Field(ge=64, le=16_384, multiple_of=64)
     layers: int = Field(ge=1, le=256)
     vocab_size: int | None = Field(default=None, ge=258, le=1_000_000)
     """Rows of the embedding, which is the output head too; null: the tokenizer's length."""
     intermediate_size: int | None = Field(default=None, ge=64, le=131_072)
-    """Width of Llama's feed-forward layers; null: 8/3 of the hidden size, a multiple of 64."""
+    """Width of the feed-forward layers; null: for Llama 8/3 of the hidden size, a multiple of 64,
+    for GPT-NeoX 4 times it."""
     kv_heads: int | None = Field(default=None, ge=1, le=256)
     """Llama's heads of keys and values; null: as many as heads, which have size 64."""
     state_size: int | None = Field(default=None, ge=1, le=1024)
     """Of Mamba's channels; null: 16, for Mamba-2 128."""
     context: int = Field(default=8192, ge=64, le=1_048_576)
-    """Tokens that it says it was trained for (Llama)."""
+    """Tokens that it says it was trained for (Llama, GPT-NeoX)."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     """Storage type of the weights."""
     seed: int = 1234
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        """Settings that the architecture has, and groups of as many heads."""
+        for name, known in _SETTINGS.items():
+            if getattr(self, name) is not None and self.architecture not in known:
+                raise ValueError(f"{name} is a setting of {', '.join(known)}: leave it out")
+        heads = self.hidden_size // 64
+        if self.kv_heads is not None and heads % self.kv_heads:
+            raise ValueError(f"kv_heads {self.kv_heads} does not divide the {heads} heads of 64")
+        return self
 
     @property
     def stage(self) -> Stage:
@@ -53,8 +73,8 @@ class LowRank(Technique):
     """Factorise linear layers by a truncated singular value decomposition: W ≈ B A.
 
     Two small products take the place of a large one, in the folder and when it runs (backend
-    transformers). With calibration text the columns of W are first weighted with the norm of
-    their input (ASVD, arXiv 2312.05821, exponent 1/2).
+    transformers). With calibration text the columns of W are first weighted with the root of the
+    mean magnitude of their input (ASVD, arXiv 2312.05821).
     """
 
     technique: Literal["low_rank"]

@@ -12,7 +12,8 @@ pytest.importorskip("transformers", reason="needs transformers")
 
 import torch
 from derivation import ref_of
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from pydantic import ValidationError
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from slmbench.backends.protocol import LoadJob
 from slmbench.content import content_of
@@ -30,7 +31,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning"),
 ]
 
-KINDS = ("llama", "mamba", "mamba2")
+KINDS = ("llama", "gpt_neox", "mamba", "mamba2")
 
 
 def recipe(kind: str = "llama", **changes: Any) -> RandomInit:
@@ -73,6 +74,34 @@ def test_sizes_and_types_are_the_recipes(tmp_path: Path) -> None:
     assert facts.vocab_size == 258
 
 
+def test_gpt_neox_is_the_published_kind(tmp_path: Path) -> None:
+    path, facts = made(recipe("gpt_neox", hidden_size=128, intermediate_size=192), tmp_path / "m")
+    config = AutoConfig.from_pretrained(path)
+    assert config.use_parallel_residual
+    assert config.rope_parameters["partial_rotary_factor"] == 0.25
+    assert (config.num_attention_heads, config.intermediate_size) == (2, 192)
+    layer = AutoModelForCausalLM.from_pretrained(path).gpt_neox.layers[0]
+    assert type(layer.input_layernorm) is torch.nn.LayerNorm
+    per_layer = 4 * 128 * 128 + 4 * 128 + 2 * 128 * 192 + 192 + 128 + 4 * 128
+    assert facts.parameters == 258 * 128 + 2 * per_layer + 2 * 128
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "message"),
+    [
+        ("llama", {"hidden_size": 192, "kv_heads": 2}, "kv_heads 2 does not divide the 3 heads"),
+        ("gpt_neox", {"kv_heads": 1}, "kv_heads is a setting of llama: leave it out"),
+        ("mamba2", {"intermediate_size": 128}, "intermediate_size is a setting of llama, gpt_neox"),
+        ("llama", {"state_size": 16}, "state_size is a setting of mamba, mamba2"),
+    ],
+)
+def test_settings_that_an_architecture_lacks_are_refused(
+    kind: str, changes: dict[str, int], message: str
+) -> None:
+    with pytest.raises(ValidationError, match=message):
+        recipe(kind, **changes)
+
+
 def test_a_parent_lends_its_tokenizer_and_nothing_else(tmp_path: Path) -> None:
     parent = save_tiny_llama(tmp_path / "parent")
     path, facts = made(recipe(), tmp_path / "m", parent)
@@ -110,5 +139,5 @@ def test_the_backend_decodes_it_as_the_whole_sequence_does(kind: str, tmp_path: 
             logits = model(input_ids=torch.tensor([ids]), use_cache=False).logits
             ids.append(int(logits[0, -1].argmax()))
     assert list(output.token_ids) == ids[len(prompt) :]
-    assert (info.kv_bytes_per_token is None) == (kind != "llama")
+    assert (info.kv_bytes_per_token is None) == kind.startswith("mamba")
     backend.close()
