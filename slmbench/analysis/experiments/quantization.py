@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from slmbench.analysis.experiments.contrasts import (
+    contrast_conclusions,
+    contrast_grids,
+    contrasts,
+)
 from slmbench.analysis.experiments.findings import Chapter, Conclusion, Findings, named, quoted
 from slmbench.analysis.experiments.ladder import (
     Ladder,
@@ -18,17 +23,23 @@ from slmbench.analysis.experiments.overview import overview
 
 
 def find(material: Material) -> Findings:
-    """Every ladder with its order, its collapse point, and the steps that lose something."""
+    """Every ladder with its order, its collapse point, and the steps that lose something.
+
+    Arms with a control are compared too: two ways to the same bits.
+    """
     found = ladders(material)
     said: list[Conclusion] = []
     for ladder in found:
         said += [monotone(ladder), collapse_point(ladder), *_losses(ladder)]
+    beside = contrasts(material)
+    said += contrast_conclusions(material, beside)
     plots = tuple(p for p in (distance_plot(found), loss_plot(found)) if p is not None)
     grids = tuple(ladder_grid(material, ladder) for ladder in found)
     return Findings(
         tuple(said),
         (
             Chapter("ladder", "Step by step", _LEAD, grids, plots),
+            Chapter("contrasts", "At equal bits", (), contrast_grids(beside)),
             Chapter("outcomes", "What was measured", (), (overview(material),)),
             making_chapter(material),
         ),
