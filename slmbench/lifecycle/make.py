@@ -57,7 +57,7 @@ TECHNIQUES = {
 _EXTRAS = {
     "torch": "transformers", "transformers": "transformers", "safetensors": "transformers",
     "tokenizers": "transformers", "llama_cpp": "llama-cpp", "torchao": "lifecycle",
-    "gguf": "lifecycle", "peft": "lifecycle", "pyarrow": "tasks",
+    "gguf": "lifecycle", "peft": "lifecycle", "pyarrow": "tasks", "flwr": "federated",
     "auto_round": "auto-round", "onnx": "onnxruntime",
     "onnxruntime_genai": "onnxruntime", "onnx_ir": "onnxruntime", "onnxruntime": "onnxruntime",
 }  # fmt: skip

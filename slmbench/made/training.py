@@ -114,4 +114,8 @@ class FedAvgFacts(Frozen):
     topic_shares: tuple[tuple[float, ...], ...]
     """Of every client's texts, the share of each topic: how unlike they are."""
     framework: str
-    """``flwr 1.42.0``."""
+    """``flwr 1.32.1``."""
+    adapter_sha256: str | None = None
+    """Of the averaged update's safetensors, kept in the folder ``adapter``."""
+    reload_max_logit_difference: float = 0.0
+    """Largest difference between the averaged model's logits and the folder's."""

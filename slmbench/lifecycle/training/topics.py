@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 BUCKETS = 512
 """Columns that words are hashed into."""
 _ROUNDS = 25
+_ATTEMPTS = 10
 _WORD = re.compile(r"[a-z]{4,}")
 """Shorter words say little about the topic."""
 
@@ -42,19 +43,14 @@ def bags(texts: Sequence[str], buckets: int = BUCKETS) -> Matrix:
 
 
 def topics(texts: Sequence[str], count: int, seed: int) -> Labels:
-    """The topic of every text, 0 … count - 1; fewer topics where there are fewer texts."""
+    """The topic of every text, 0 … count - 1; fewer topics where there are fewer texts.
+
+    The tightest of a few attempts from other first centres.
+    """
     rows = bags(texts)
-    count = min(count, len(texts))
     drawn = np.random.default_rng(seed)
-    centres = _spread(rows, count, drawn)
-    labels: Labels = np.zeros(len(texts), np.int64)
-    for _ in range(_ROUNDS):
-        found = (rows @ centres.T).argmax(1)
-        if np.array_equal(found, labels) and _ > 0:
-            break
-        labels = found
-        centres = np.stack([_centre(rows[labels == k], centres[k]) for k in range(count)])
-    return labels
+    attempts = [_clusters(rows, min(count, len(texts)), drawn) for _ in range(_ATTEMPTS)]
+    return max(attempts, key=lambda attempt: attempt[1])[0]
 
 
 def dealt(labels: Labels, clients: int, concentration: float, seed: int) -> list[list[int]]:
@@ -87,6 +83,19 @@ def shares(labels: Labels, hands: Sequence[Sequence[int]], count: int) -> list[t
         tuple(float(n) / len(hand) for n in np.bincount(labels[list(hand)], minlength=count))
         for hand in hands
     ]
+
+
+def _clusters(rows: Matrix, count: int, drawn: np.random.Generator) -> tuple[Labels, float]:
+    """Labels, and the mean cosine of each row and its centre."""
+    centres = _spread(rows, count, drawn)
+    labels: Labels = np.full(len(rows), -1, np.int64)
+    for _ in range(_ROUNDS):
+        found = (rows @ centres.T).argmax(1)
+        if np.array_equal(found, labels):
+            break
+        labels = found
+        centres = np.stack([_centre(rows[labels == k], centres[k]) for k in range(count)])
+    return labels, float((rows @ centres.T).max(1).mean())
 
 
 def _spread(rows: Matrix, count: int, drawn: np.random.Generator) -> Matrix:
