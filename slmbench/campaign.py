@@ -178,14 +178,14 @@ class Campaign:
         specs = list(dict.fromkeys(work for work in works if isinstance(work, TaskSpec)))
         prepared = dict(zip(specs, prepare_items(specs, self.listener), strict=True))
         artefacts = Artefacts(self.models, self.listener.stage)
-        artefacts.make({c.spec.variant.name for c in todo})
+        artefacts.make({name for c in todo for name in c.spec.loads})
         artefacts.look({c.spec.variant.name for c in self.plan.cells})
         keep_variants(self.root, artefacts)
         followers = Followers(
             self.root, fingerprint(()).machine, self.models, artefacts.refs, self.plan.cells
         )
         for group in worker_groups(c for c in todo if not is_timed(c.spec)):
-            made = artefacts.of(group[0].variant.name)
+            made = artefacts.serving(group[0].spec)
             if isinstance(made, SlmbenchError):
                 yield from ((_invalid(c.spec, made.message, made.hint or ""), None) for c in group)
                 continue
@@ -202,16 +202,15 @@ class Campaign:
         cells: list[RoundCell] = []
         alone: list[WorkerJob] = []
         for spec in specs:
-            made = artefacts.of(spec.variant.name)
+            made = artefacts.serving(spec)
             if isinstance(made, SlmbenchError):
                 yield _invalid(spec, made.message, made.hint or "")
+            elif made.simulated:
+                yield _invalid(spec, made.simulated, "", Status.UNSUPPORTED)
             elif spec.work_name in LIMITED:
-                cell = CellJob(spec=spec, items=None)
-                alone.append(
-                    WorkerJob(artefact=str(made.path), artefact_sha256=made.sha256, cells=(cell,))
-                )
+                alone.append(_job(made, CellJob(spec=spec, items=None)))
             else:
-                cells.append(RoundCell(spec, made.path, made.sha256))
+                cells.append(RoundCell(spec, made.path, made.sha256, made.draft))
         yield from run_rounds(cells, self._shelf(), self.listener, peaks=peaks_of)
         for job in alone:
             yield run_frontier(job, self.listener)
@@ -241,8 +240,7 @@ class Campaign:
             if isinstance(folder, NoReference):
                 return _invalid(spec, folder.reason, folder.hint)
             cell = CellJob(spec=spec, items=None, scratch=str(folder))
-            job = WorkerJob(artefact=str(made.path), artefact_sha256=made.sha256, cells=(cell,))
-            (outcome,) = run_job(job, self.listener)
+            (outcome,) = run_job(_job(made, cell), self.listener)
             return outcome
         finally:
             references.done(reference)
@@ -282,8 +280,7 @@ class Campaign:
         if not jobs:
             return
         paths = {job.spec.digest: job.items for job in jobs}
-        job = WorkerJob(artefact=str(made.path), artefact_sha256=made.sha256, cells=tuple(jobs))
-        for outcome in run_job(job, self.listener, watchers):
+        for outcome in run_job(_job(made, *jobs), self.listener, watchers):
             path = paths[outcome.spec.digest]
             asked = _read_items(Path(path)) if path else None
             why = whole.get(outcome.spec.digest)
@@ -311,6 +308,11 @@ class Campaign:
         if outcome.adaptive is not None and outcome.adaptive.parent_run is not None:
             told = told or outcome.adaptive.reason
         self.listener.cell_finished(outcome.spec, outcome.status, told, outcome.seconds)
+
+
+def _job(made: Artefact, *cells: CellJob) -> WorkerJob:
+    draft = None if made.draft is None else str(made.draft)
+    return WorkerJob(artefact=str(made.path), artefact_sha256=made.sha256, cells=cells, draft=draft)
 
 
 def _read_items(path: Path) -> ItemSet:
@@ -386,13 +388,5 @@ def worker_groups(cells: Iterable[Cell]) -> Iterator[list[Cell]]:
         yield list(group)
 
 
-def _invalid(spec: RunSpec, reason: str, hint: str) -> Outcome:
-    return Outcome(
-        spec=spec,
-        environment=None,
-        started_utc=utc_label(),
-        seconds=0.0,
-        status=Status.INVALID,
-        reason=reason,
-        hint=hint,
-    )
+def _invalid(spec: RunSpec, reason: str, hint: str, status: Status = Status.INVALID) -> Outcome:
+    return Outcome(spec, None, utc_label(), 0.0, status, reason=reason, hint=hint)

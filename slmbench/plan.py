@@ -17,6 +17,7 @@ from slmbench.content import content_of
 from slmbench.data.catalogue import by_hub
 from slmbench.data.providers import revision
 from slmbench.errors import ArtefactError, UnknownNameError, UsageError
+from slmbench.obstacles import draftless, meaningless, obstacle, unfit
 from slmbench.records import SkipRecord
 from slmbench.spec import (
     ModelsFile,
@@ -39,11 +40,6 @@ from slmbench.tasks.perturbed import disturbed_definition
 from slmbench.tasks.workloads import LIMITED, SERVED, WORKLOADS, points_of
 
 _TIMEOUT_S = 1800.0
-SIMULATED = (
-    "simulated kernels: dense arithmetic stands for the compression, so its speed, memory and "
-    "energy would be the parent's and are not credited"
-)
-"""Why a timed workload of such a variant is left out."""
 T = TypeVar("T")
 
 
@@ -94,20 +90,24 @@ def make_plan(
     skips: list[SkipRecord] = []
     for variant in variants:
         for target in targets:
-            reason = _obstacle(variant, target, capabilities[target.name])
+            can = capabilities[target.name]
+            reason = obstacle(variant, target, can) or draftless(models, variant, target, can)
             for suite in suites:
                 tasks = [t for t in suite.tasks if t.asked_at(selection.size)]
                 loads = [w for w in suite.workloads if w.asked_at(selection.size)]
                 works: tuple[SuiteTask | SuiteWorkload, ...] = (*tasks, *loads)
                 for work in works:
-                    unfit = _unfit(target, capabilities[target.name], work)
-                    if why := reason or unfit or _meaningless(models, variant, work):
+                    misfit = unfit(target, capabilities[target.name], work)
+                    if why := reason or misfit or meaningless(models, variant, work):
                         skips.append(_skip(suite, variant, target, work, why))
                         continue
                     asked = [
                         _cell(suite, selection.size, refs[variant.name], one, work, definitions)
                         for one in _threaded(target, suite, work, selection.size)
                     ]
+                    if target.draft is not None:
+                        draft = {"draft": refs[target.draft]}
+                        asked = [spec.model_copy(update=draft) for spec in asked]
                     paired = [p for spec in asked for p in _paired(spec, work, pairing)]
                     cells += [Cell(p, variant) for p in paired]
                     if not paired:
@@ -183,7 +183,8 @@ def _pairing(
     formats = {v.name: v for v in models.variants}
 
     def loads(ref: VariantRef, target: Target) -> bool:
-        return not _obstacle(formats[ref.name], target, _capabilities(target.backend))
+        can = _capabilities(target.backend)
+        return target.draft is None and not obstacle(formats[ref.name], target, can)
 
     chosen = frozenset(v.name for v in variants)
     resolved = tuple(resolve_target(t) for t in targets)
@@ -227,33 +228,6 @@ def _disturbed(work: TaskSpec, how: Perturbation) -> TaskSpec:
     """The same items in disturbed words; its definition covers how they are disturbed."""
     definition = disturbed_definition(work.definition, how)
     return work.disturbed(how).model_copy(update={"definition": definition})
-
-
-def _unfit(target: Target, can: Capabilities, work: SuiteTask | SuiteWorkload) -> str:
-    """Why the backend cannot do this workload: servers are asked by ``serving`` only."""
-    if isinstance(work, SuiteTask):
-        return ""
-    if work.workload in SERVED:
-        return "" if can.serves else f"{target.backend} is no server: take --models serving"
-    return "" if can.token_ids else f"{target.backend} takes no token ids: a server has `serving`"
-
-
-def _obstacle(variant: Variant, target: Target, can: Capabilities) -> str:
-    if variant.format not in can.formats:
-        return f"{target.backend} does not load the format {variant.format!r}"
-    if target.device.partition(":")[0] not in can.devices:
-        return f"{target.backend} does not run on {target.device!r}"
-    return ""
-
-
-def _meaningless(models: ModelsFile, variant: Variant, work: SuiteTask | SuiteWorkload) -> str:
-    """Why a work would say nothing about the variant; empty where it does."""
-    about_quality = isinstance(work, SuiteTask) or work.workload == FIDELITY
-    if about_quality and models.has_random_weights(variant.name):
-        return "random weights: latency, memory and energy only"
-    if not about_quality and variant.is_simulated:
-        return SIMULATED
-    return ""
 
 
 def _skip(

@@ -128,7 +128,9 @@ class LoglikelihoodOutput(Grown):
 class GenerateOutput(Grown):
     """Answer to a generate request, with one time stamp per generated token."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"token_logprobs", "engine_ns"})
+    later: ClassVar[frozenset[str]] = frozenset(
+        {"token_logprobs", "engine_ns", "drafted", "accepted"}
+    )
 
     kind: Literal["generate"] = "generate"
     text: str
@@ -151,6 +153,10 @@ class GenerateOutput(Grown):
     engine_ns: int | None = None
     """Of the time from the first to the last token, how long the engine's own calls took [ns];
     the rest is the loop around them. None where the backend cannot tell."""
+    drafted: int = 0
+    """Speculative decoding: tokens that the draft proposed; 0: there was none."""
+    accepted: int = 0
+    """How many of them were what the model itself would have written."""
 
 
 Output = Annotated[LoglikelihoodOutput | GenerateOutput, Field(discriminator="kind")]

@@ -9,6 +9,7 @@ BACKENDS: Registry[type[Backend]] = Registry(
     {
         "fake": "slmbench.backends.fake:FakeBackend",
         "llama_cpp": "slmbench.backends.llama_cpp:LlamaCppBackend",
+        "onnxruntime": "slmbench.backends.onnxruntime:OnnxRuntimeBackend",
         "openai": "slmbench.backends.openai_server:OpenAiBackend",
         "transformers": "slmbench.backends.transformers:TransformersBackend",
     },
@@ -16,7 +17,8 @@ BACKENDS: Registry[type[Backend]] = Registry(
 
 CAPABILITIES: dict[str, Capabilities] = {
     "fake": Capabilities(formats=("fake",), devices=("cpu",)),
-    "llama_cpp": Capabilities(formats=("gguf",), devices=("cpu", "cuda")),
+    "llama_cpp": Capabilities(formats=("gguf",), devices=("cpu", "cuda"), drafts=True),
+    "onnxruntime": Capabilities(formats=("onnx",), devices=("cpu",), drafts=True),
     "openai": Capabilities(
         formats=("gguf", "hf", "fake"),
         devices=("cpu", "cuda"),
@@ -25,7 +27,7 @@ CAPABILITIES: dict[str, Capabilities] = {
         token_ids=False,
         serves=True,
     ),
-    "transformers": Capabilities(formats=("hf",), devices=("cpu", "cuda")),
+    "transformers": Capabilities(formats=("hf",), devices=("cpu", "cuda"), drafts=True),
 }
 """What the built-in backends declare, so that planning imports no engine."""
 

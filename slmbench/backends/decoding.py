@@ -85,6 +85,9 @@ class Answer:
     ids: list[int] = field(default_factory=list)
     times: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
+    drafted: int = 0
+    """Tokens that a draft proposed."""
+    accepted: int = 0
     finite: bool = True
     stopped: bool = False
     ended: bool = False
@@ -129,6 +132,8 @@ class Answer:
             finish="stop" if self.stopped else "length",
             failure=failure,
             token_logprobs=tuple(self.logprobs) if self.finite else (),
+            drafted=self.drafted,
+            accepted=self.accepted,
         )
 
     def _hit(self) -> bool:

@@ -17,7 +17,8 @@ from pydantic import Field
 
 from slmbench.backends import CAPABILITIES
 from slmbench.backends.decoding import Room
-from slmbench.backends.llama_decode import LlamaDecoder
+from slmbench.backends.llama_decode import LlamaDecoder, LlamaReader
+from slmbench.backends.llama_draft import LlamaDraft
 from slmbench.backends.llama_generate import LlamaBatch
 from slmbench.backends.llama_packed import MAX_OUTPUTS, PackedScorer, Tally, log_softmax
 from slmbench.backends.llama_session import (
@@ -36,6 +37,8 @@ from slmbench.backends.llama_weights import model_info
 from slmbench.backends.options import read_options
 from slmbench.backends.probe import agreement, probe_packs
 from slmbench.backends.protocol import BackendError, Capabilities, LoadJob, Sharing
+from slmbench.backends.speculative import DRAFTED, SpeculativeDecoder, one_row, with_draft
+from slmbench.backends.steps import Decoder
 from slmbench.backends.text import PROBE, LocalBackend
 from slmbench.backends.units import TokenScore
 from slmbench.prefix_tree import Ids, Pack, Pair
@@ -69,6 +72,10 @@ class LlamaCppOptions(Frozen):
     generate_batch: int = Field(default=16, ge=1, le=64)
     """Most answers of a quality task that are written at a time (fewer than max_sequences);
     1: each alone. Workloads that are timed take no notice of it."""
+    draft: str | None = None
+    """Variant that proposes tokens (speculative decoding); of the same models file."""
+    draft_tokens: int = Field(default=4, ge=1, le=32)
+    """Most tokens that it proposes at a time."""
 
 
 _SEQUENCES = 64
@@ -83,6 +90,7 @@ class LlamaCppBackend(LocalBackend):
     def __init__(self) -> None:
         self._options = LlamaCppOptions()
         self._loaded: tuple[LlamaModel, LlamaSession] | None = None
+        self._draft: LlamaDraft | None = None
         self._scorer: PackedScorer | None = None
         self._verdict: Sharing | None = None
 
@@ -113,7 +121,12 @@ class LlamaCppBackend(LocalBackend):
             raise
         engine = f"{engine_version()}{'' if extra else ', extra buffer types off'}"
         info = model_info(job, model, kv_bytes, engine)
-        return info.model_copy(update={"first_ids": self.encode(PROBE, special=True)[:8]})
+        info = info.model_copy(update={"first_ids": self.encode(PROBE, special=True)[:8]})
+        if job.draft is not None:
+            _check_file(job.draft)
+            self._draft = LlamaDraft(job.draft, str(options.draft), model, settings)
+            info = with_draft(info, self._draft.kv_bytes)
+        return info
 
     def encode(self, text: str, *, special: bool) -> Ids:
         """Token ids of the file's own tokenizer."""
@@ -132,6 +145,9 @@ class LlamaCppBackend(LocalBackend):
         if self._scorer is not None:
             self._scorer.close()
             self._scorer = None
+        if self._draft is not None:
+            self._draft.close()
+            self._draft = None
         if self._loaded:
             model, session = self._loaded
             self._loaded = None
@@ -234,6 +250,8 @@ class LlamaCppBackend(LocalBackend):
             reason = "the model keeps a running state besides keys and values"
         elif model.window:
             reason = f"some layers have a sliding window of {model.window} tokens"
+        elif self._draft is not None:
+            reason = DRAFTED
         elif rows < 2:
             reason = "asked for by the target's options"
         return Room(1 if reason else rows, settings.context, reason)
@@ -261,7 +279,11 @@ class LlamaCppBackend(LocalBackend):
             found += 1
         return found
 
-    def _decoder(self, rows: int) -> LlamaDecoder:
+    def _decoder(self, rows: int) -> Decoder:
+        if self._draft is not None:
+            one_row(rows)
+            target = LlamaReader(self._session, self._limit())
+            return SpeculativeDecoder(target, self._draft.reader, self._options.draft_tokens)
         if rows > self._session.settings.sequences:
             raise BackendError(
                 Status.UNSUPPORTED,

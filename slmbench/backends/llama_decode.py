@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slmbench.backends.llama_session import LlamaSession, Logits
+from slmbench.backends.speculative import Picks
 from slmbench.backends.steps import Step
 from slmbench.prefix_tree import Ids
 
@@ -95,6 +96,46 @@ class LlamaDecoder:
     @staticmethod
     def _finite(logits: Logits, best: Sequence[int]) -> bool:
         return all(isfinite(row[token]) for row, token in zip(logits, best, strict=True))
+
+
+class LlamaReader:
+    """A :class:`slmbench.backends.speculative.Reader` in a session that it has to itself."""
+
+    def __init__(self, session: LlamaSession, room: int) -> None:
+        self._session, self.room = session, room
+        self._batch = _Arrays(session.call_tokens)
+        self._length = 0
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._session.clear()
+        self._length = 0
+
+    def read(self, tokens: Ids, wanted: int) -> Picks:
+        """In calls as large as the engine takes."""
+        ids: _Ints = np.asarray(tokens, dtype=np.int32)
+        places: _Ints = np.arange(len(ids), dtype=np.int32) + self._length
+        asked = np.arange(len(ids)) >= len(ids) - wanted
+        best: list[int] = []
+        finite = True
+        for start in range(0, len(ids), self._session.call_tokens):
+            part = slice(start, start + self._session.call_tokens)
+            struct = self._batch.fill(ids[part], places[part], places[part] * 0, asked[part])
+            self._session.decode(struct)
+            if count := int(asked[part].sum()):
+                logits = self._session.rows(count)
+                found = logits.argmax(1)
+                finite = finite and bool(np.isfinite(logits[np.arange(count), found]).all())
+                best += found.tolist()
+        if not wanted:
+            self._session.wait()
+        self._length += len(ids)
+        return Picks(tuple(best), finite)
+
+    def keep(self, length: int) -> None:
+        """Give the cells of all later tokens back."""
+        self._session.cut(0, length)
+        self._length = min(self._length, length)
 
 
 class _Arrays:

@@ -139,6 +139,7 @@ class LlamaModel:
         params.n_gpu_layers = 0 if gpu is None else -1
         params.main_gpu = gpu or 0
         params.use_extra_bufts = extra_bufts
+        self.extra_bufts = extra_bufts
         self.handle: Any = api.llama_model_load_from_file(str(path).encode(), params)
         if not self.handle:
             raise _load_error(path)
@@ -292,6 +293,10 @@ class LlamaSession:
     def drop(self, sequence: int) -> None:
         """Forget a sequence; cells that another one shares stay."""
         api.llama_memory_seq_rm(self._memory, sequence, -1, -1)
+
+    def cut(self, sequence: int, length: int) -> None:
+        """Forget all but the first ``length`` tokens of a sequence."""
+        api.llama_memory_seq_rm(self._memory, sequence, length, -1)
 
     def feed(self, cells: Sequence[Cell]) -> Iterator[tuple[list[int], Logits]]:
         """Evaluate the cells in order; yields the wanted ones' indices and logits, call by call.

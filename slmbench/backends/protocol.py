@@ -37,6 +37,8 @@ class Capabilities:
     token_timestamps: bool = True
     token_ids: bool = True
     """It takes prompts of token ids: what timed workloads but ``serving`` need."""
+    drafts: bool = False
+    """It can check tokens that another variant proposes (option ``draft``)."""
     serves: bool = False
     """It is a server with an endpoint: what the workload ``serving`` needs."""
 
@@ -70,6 +72,8 @@ class LoadJob:
     """Content digest, already checked; goes into ModelInfo."""
     target: Target
     seed: int = 0
+    draft: Path | None = None
+    """Artefact of the target's option ``draft``, a variant of its own; None: it has none."""
 
 
 class BackendError(Exception):

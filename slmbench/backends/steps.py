@@ -25,6 +25,10 @@ class Step:
     """First step only: prompt tokens that the engine evaluated, per sequence."""
     engine_ns: int = 0
     """How long the engine's own calls of this step took, their waiting included [ns]."""
+    drafted: int = 0
+    """Tokens that a draft had proposed for this step and those that became known with it."""
+    accepted: int = 0
+    """How many of them were accepted."""
 
 
 class Decoder(Protocol):
@@ -52,6 +56,16 @@ class Timed:
     def engine_ns(self) -> int:
         """Time in the engine's calls from the first token to the last one [ns]."""
         return sum(step.engine_ns for step in self.steps[1:])
+
+    @property
+    def drafted(self) -> int:
+        """Tokens that a draft proposed."""
+        return sum(step.drafted for step in self.steps)
+
+    @property
+    def accepted(self) -> int:
+        """How many of them were accepted."""
+        return sum(step.accepted for step in self.steps)
 
 
 def timed_steps(decoder: Decoder, rows: Sequence[Ids], n: int, depth: int) -> Timed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from slmbench.errors import DiskSpaceError, SlmbenchError
@@ -12,7 +13,7 @@ from slmbench.lifecycle.job import Artefact, OtherInput
 from slmbench.lifecycle.memory_room import available, refuse_too_large
 from slmbench.lifecycle.shapes import shape_of
 from slmbench.plan import identify
-from slmbench.spec import ModelsFile, VariantRef
+from slmbench.spec import ModelsFile, RunSpec, VariantRef
 
 
 class Artefacts:
@@ -55,6 +56,17 @@ class Artefacts:
         return tuple(
             (self.refs[v.name], self._made[v.name]) for v in variants if v.name in self._made
         )
+
+    def serving(self, spec: RunSpec) -> Artefact | SlmbenchError:
+        """The artefact of a cell, with its draft where the target has one; or why there is none."""
+        found = self.of(spec.variant.name)
+        if spec.draft is None or isinstance(found, SlmbenchError):
+            return found
+        draft = self.of(spec.draft.name)
+        if isinstance(draft, SlmbenchError):
+            why = f"its draft {spec.draft.name} could not be made: {draft.message}"
+            return SlmbenchError(why, hint=draft.hint)
+        return replace(found, draft=draft.path)
 
     def _needed(self, part: str, name: str) -> Artefact:
         found = self.of(name)

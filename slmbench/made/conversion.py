@@ -68,3 +68,5 @@ class OnnxExportFacts(Frozen):
     top1_agreement: float
     """Share of positions where both find the same token likeliest."""
     probe_tokens: int
+    tokenizer_check: str
+    """Whether token ids were compared with the parent's on probe texts, and how many."""

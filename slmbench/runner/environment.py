@@ -22,8 +22,9 @@ from slmbench.meters.procfs import kib_field, read_text
 from slmbench.records import CpuInfo, Environment
 
 LIBRARIES = (
-    "slmbench", "torch", "transformers", "torchao", "llama-cpp-python", "numpy", "tokenizers",
-    "safetensors", "codecarbon", "nvidia-ml-py", "aiohttp", "uvicorn",
+    "slmbench", "torch", "transformers", "torchao", "llama-cpp-python", "onnxruntime-genai",
+    "onnxruntime", "numpy", "tokenizers", "safetensors", "codecarbon", "nvidia-ml-py", "aiohttp",
+    "uvicorn",
 )  # fmt: skip
 """Whose versions can change a number."""
 

@@ -50,6 +50,8 @@ class WorkerJob(Frozen):
     """Path of the file or folder."""
     artefact_sha256: str
     cells: tuple[CellJob, ...] = Field(min_length=1)
+    draft: str | None = None
+    """Path of the variant that proposes tokens; null: none does."""
     group: str | None = None
     """Folder of the memory control group that the worker is started in; its limit is the limit,
     and the address space stays free."""

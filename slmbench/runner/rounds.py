@@ -50,6 +50,8 @@ class RoundCell:
     spec: RunSpec
     artefact: Path
     sha256: str
+    draft: Path | None = None
+    """The variant that proposes tokens."""
 
     @property
     def work(self) -> WorkloadSpec:
@@ -237,10 +239,13 @@ class _Rounds:
             told = {"cold": seen.cold, "page_cache": seen.told, "cached_share": seen.share}
             job = job.model_copy(update=told)
         observer = Observer()
-        (outcome,) = run_job(
-            WorkerJob(artefact=str(cell.artefact), artefact_sha256=cell.sha256, cells=(job,)),
-            self.listener,
+        worker = WorkerJob(
+            artefact=str(cell.artefact),
+            artefact_sha256=cell.sha256,
+            cells=(job,),
+            draft=None if cell.draft is None else str(cell.draft),
         )
+        (outcome,) = run_job(worker, self.listener)
         cost = observer.cost(outcome.meters_s)
         placed = {"process": process, "round": label}
         phases = tuple(phase.model_copy(update=placed) for phase in outcome.phases)

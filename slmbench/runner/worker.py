@@ -128,7 +128,8 @@ def _load(job: WorkerJob, target: Target) -> LoadedModel:
         from slmbench.runner.workloads.energy import before_load  # milliseconds of every start
 
         phases += before_load(work, target.device)
-    request = LoadJob(Path(job.artefact), job.artefact_sha256, target, seed=work.seed)
+    draft = None if job.draft is None else Path(job.draft)
+    request = LoadJob(Path(job.artefact), job.artefact_sha256, target, work.seed, draft)
     with watch.phase("load") as phase:
         begin = time.perf_counter_ns()
         info = backend.load(request)

@@ -153,8 +153,10 @@ class WorkloadSpec(Grown):
         return self.workload != "fidelity"
 
 
-class RunSpec(Frozen):
+class RunSpec(Grown):
     """One resolved cell: variant × target × (task or workload)."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"draft"})
 
     schema_version: Literal[1] = 1
     suite: Name
@@ -164,6 +166,8 @@ class RunSpec(Frozen):
     work: Annotated[TaskSpec | WorkloadSpec, Field(discriminator="kind")]
     timeout_s: float
     """Hard limit for the cell, or for each process of a timed one [s], model load included."""
+    draft: VariantRef | None = None
+    """The variant that the target's option ``draft`` names."""
 
     @cached_property
     def digest(self) -> str:
@@ -191,6 +195,11 @@ class RunSpec(Frozen):
         """
         work = self.work
         return isinstance(work, TaskSpec) and (work.choices_only or work.perturb is not None)
+
+    @property
+    def loads(self) -> tuple[Name, ...]:
+        """The variants that a process of it loads."""
+        return (self.variant.name,) if self.draft is None else (self.variant.name, self.draft.name)
 
     @property
     def label(self) -> str:

@@ -30,4 +30,11 @@ class Target(Frozen):
     memory_limit_bytes: int | None = Field(default=None, ge=1 << 20)
     """Limit on the worker's address space (RLIMIT_AS) [bytes]; beyond it the status is oom."""
     options: dict[str, OptionValue] = Field(default_factory=dict)
-    """Engine options, passed by name to the backend, which refuses unknown ones."""
+    """Engine options, passed by name to the backend, which refuses unknown ones. ``draft`` names
+    a variant of the models file whose proposed tokens are checked (speculative decoding)."""
+
+    @property
+    def draft(self) -> str | None:
+        """Name of the variant that proposes tokens."""
+        found = self.options.get("draft")
+        return None if found is None else str(found)

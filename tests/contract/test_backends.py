@@ -23,6 +23,7 @@ from slmbench.requests import (
 )
 from slmbench.spec import Target
 from tiny_llama import save_tiny_llama
+from tiny_onnx import save_tiny_onnx
 
 NOISE = 1e-3
 """Largest difference in nats that the order of floating-point sums may make."""
@@ -71,11 +72,16 @@ def _transformers(tmp: Path) -> Engine:
     return Engine("transformers", save_tiny_llama(tmp / "tiny"))
 
 
+def _onnxruntime(tmp: Path) -> Engine:
+    return Engine("onnxruntime", save_tiny_onnx(save_tiny_llama(tmp / "parent"), tmp / "tiny"))
+
+
 @pytest.fixture(
     scope="module",
     params=[
         pytest.param(_fake, id="fake"),
         pytest.param(_llama_cpp, id="llama_cpp", marks=pytest.mark.engine),
+        pytest.param(_onnxruntime, id="onnxruntime", marks=pytest.mark.engine),
         pytest.param(_transformers, id="transformers", marks=pytest.mark.engine),
     ],
 )
@@ -258,6 +264,13 @@ def _poison(name: str, backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         width = backend.vocab_size()
         rows = lambda _, count: np.full((count, width), np.nan, dtype=np.float32)  # noqa: E731
         monkeypatch.setattr(LlamaSession, "rows", rows)
+    elif name == "onnxruntime":
+        from slmbench.backends.onnxruntime_session import OnnxSession
+
+        outputs = backend.vocab_size() + 1
+        many = lambda _, count: np.full((count, outputs), np.nan, dtype=np.float32)  # noqa: E731
+        monkeypatch.setattr(OnnxSession, "rows", many)
+        monkeypatch.setattr(OnnxSession, "last", lambda self: many(self, 1)[0])
 
 
 def test_no_prompt_is_served_from_a_cache(backend: Any) -> None:
@@ -286,8 +299,24 @@ def test_a_batch_answers_as_its_rows_do(backend: Any) -> None:
     assert [o.prompt_tokens for o in batch] == [o.evaluated_tokens for o in batch] == [40, 10]
 
 
-def test_depth_is_evaluated_before_the_clock_starts(backend: Any) -> None:
+def _batch_at_a_depth(engine: Engine, prompts: list[list[int]]) -> list[list[int]]:
+    """The prompts; the first alone where the engine cannot hold a batch at a depth."""
+    return prompts[:1] if engine.name == "onnxruntime" else prompts
+
+
+def test_a_batch_at_a_depth_is_done_or_refused(backend: Any, engine: Engine) -> None:
     prompts = [list(range(20, 60)), list(range(70, 110))]
+    if _batch_at_a_depth(engine, prompts) == prompts:
+        assert len(backend.generate_ids(prompts, 2, depth=5)) == 2
+        return
+    with pytest.raises(BackendError, match="nothing can stand before") as caught:
+        backend.generate_ids(prompts, 2, depth=5)
+    assert caught.value.status is Status.UNSUPPORTED
+    assert caught.value.hint
+
+
+def test_depth_is_evaluated_before_the_clock_starts(backend: Any, engine: Engine) -> None:
+    prompts = _batch_at_a_depth(engine, [list(range(20, 60)), list(range(70, 110))])
     plain = backend.generate_ids(prompts, 4)
     for depth in (1, 30, 39):
         deep = backend.generate_ids(prompts, 4, depth=depth)
@@ -295,11 +324,11 @@ def test_depth_is_evaluated_before_the_clock_starts(backend: Any) -> None:
         assert {(o.prompt_tokens, o.evaluated_tokens) for o in deep} == {(40 - depth, 40 - depth)}
 
 
-def test_rows_of_different_lengths_may_stand_at_one_depth(backend: Any) -> None:
-    prompts = [list(range(20, 60)), list(range(90, 105))]
+def test_rows_of_different_lengths_may_stand_at_one_depth(backend: Any, engine: Engine) -> None:
+    prompts = _batch_at_a_depth(engine, [list(range(20, 60)), list(range(90, 105))])
     plain, deep = (backend.generate_ids(prompts, 3, depth=d) for d in (0, 10))
     assert [o.token_ids for o in deep] == [o.token_ids for o in plain]
-    assert [o.evaluated_tokens for o in deep] == [30, 5]
+    assert [o.evaluated_tokens for o in deep] == [30, 5][: len(prompts)]
 
 
 def test_a_depth_leaves_nothing_behind(backend: Any) -> None:
@@ -377,7 +406,12 @@ def test_an_empty_workload_is_refused(backend: Any, prompts: Any, n: int) -> Non
 
 
 def test_unknown_options_are_refused_with_a_suggestion(engine: Engine) -> None:
-    known = {"fake": "quality", "llama_cpp": "kv_type", "transformers": "attention"}[engine.name]
+    known = {
+        "fake": "quality",
+        "llama_cpp": "kv_type",
+        "onnxruntime": "arena",
+        "transformers": "attention",
+    }[engine.name]
     with pytest.raises(BackendError, match=f"unknown option '{known}x'") as caught:
         engine.start(**{f"{known}x": 1})
     assert caught.value.status is Status.INVALID

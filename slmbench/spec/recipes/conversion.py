@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from slmbench.spec.recipes.technique import Format, Technique
+from slmbench.spec.recipes.technique import Format, Stage, Technique
 
 
 class Dequantize(Technique):
@@ -52,3 +52,13 @@ class OnnxExport(Technique):
     """Weights that share a scale (int4)."""
     accuracy_level: Literal[1, 4] = Field(default=4)
     """onnxruntime's minimum for the products: 1 float32, 4 int8."""
+
+    @property
+    def stage(self) -> Stage:
+        """int4 is a quantization on the way."""
+        return "quantized" if self.precision == "int4" else "exported"
+
+    @property
+    def label(self) -> str:
+        """``onnx_int4``."""
+        return f"onnx_{self.precision}"
