@@ -7,11 +7,13 @@ Block influence of layer i (Men et al., ShortGPT, arXiv 2403.03853, eq. 1)::
 over the tokens t of real text, x_i the input of layer i and x_(i+1) its output. As in that
 paper, layers are ranked by BI alone and removed in one shot, without training afterwards; first
 and last layer have no special right, they merely tend to have a high influence. The last
-layer's output is taken before the final norm.
+layer's output is taken before the final norm. Dropping the last layers, or any, are baselines at
+equal size.
 """
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -51,7 +53,7 @@ def make(recipe: DepthPrune, bench: Workbench) -> Product:
     ids = [tokenizer(text).input_ids[: recipe.max_tokens] for text in texts]
     influence = block_influence(model, ids)
     before = model.num_parameters()
-    dropped = least(influence.per_layer, recipe.drop_layers)
+    dropped = chosen(recipe, influence.per_layer)
     drop_layers(model, dropped)
     bench.report(f"dropped layers {', '.join(map(str, dropped))} of {len(influence.per_layer)}")
     out = bench.out / "hf"
@@ -112,6 +114,17 @@ def _adder(sums: list[float], i: int) -> Any:
         sums[i] += float(cosines.sum())
 
     return add
+
+
+def chosen(recipe: DepthPrune, influence: Sequence[float]) -> tuple[int, ...]:
+    """The layers that go, ascending; ArtefactError where none would be left."""
+    last = least([0.0] * len(influence), recipe.drop_layers)  # of equals the later
+    if recipe.rank_by == "last":
+        return last
+    if recipe.rank_by == "random":
+        drawn = random.Random(f"layers {recipe.seed}")  # noqa: S311
+        return tuple(sorted(drawn.sample(range(len(influence)), len(last))))
+    return least(influence, recipe.drop_layers)
 
 
 def least(influence: Sequence[float], count: int) -> tuple[int, ...]:

@@ -137,6 +137,7 @@ def _mamba2(recipe: RandomInit) -> dict[str, Any]:
         "head_dim": _HEAD,
         "num_heads": 2 * recipe.hidden_size // _HEAD,
         "n_groups": 1,
+        "chunk_size": recipe.chunk or 256,
     }
 
 

@@ -14,6 +14,7 @@ _SETTINGS = {
     "intermediate_size": ("llama", "gpt_neox"),
     "kv_heads": ("llama",),
     "state_size": ("mamba", "mamba2"),
+    "chunk": ("mamba2",),
 }
 """Setting of a random model -> architectures that have it."""
 
@@ -28,6 +29,7 @@ class RandomInit(Technique):
 
     takes: ClassVar[tuple[Format, ...]] = ("hf",)
     optional_parent: ClassVar[bool] = True
+    later: ClassVar[frozenset[str]] = frozenset({"chunk"})
 
     technique: Literal["random_init"]
     version: Literal[1] = 1
@@ -46,6 +48,9 @@ class RandomInit(Technique):
     """Llama's heads of keys and values; null: as many as heads, which have size 64."""
     state_size: int | None = Field(default=None, ge=1, le=1024)
     """Of Mamba's channels; null: 16, for Mamba-2 128."""
+    chunk: int | None = Field(default=None, ge=8, le=1024)
+    """Tokens that Mamba-2 computes at a time, null: 256. It says the same with any number; without
+    CUDA kernels, memory and time of transformers' scan grow with it."""
     context: int = Field(default=8192, ge=64, le=1_048_576)
     """Tokens that it says it was trained for (Llama, GPT-NeoX)."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"

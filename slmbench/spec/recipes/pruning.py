@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -13,9 +13,11 @@ from slmbench.spec.recipes.technique import Stage, Technique
 class DepthPrune(Technique):
     """Drop the decoder layers of least block influence (ShortGPT, arXiv 2403.03853).
 
-    Block influence of layer i is 1 − mean cosine similarity of its input and output hidden
-    states over the tokens of real calibration text.
+    Or others, as baselines that it must beat. Block influence of layer i is 1 − mean cosine
+    similarity of its input and output hidden states over the tokens of real calibration text.
     """
+
+    later: ClassVar[frozenset[str]] = frozenset({"rank_by"})
 
     technique: Literal["depth_prune"]
     version: Literal[1] = 1
@@ -28,7 +30,9 @@ class DepthPrune(Technique):
     max_tokens: int = Field(default=256, ge=16, le=8192)
     """Each text is cut to this many tokens."""
     seed: int = 1234
-    """Chooses the calibration texts."""
+    """Chooses the calibration texts; the layers, where they are drawn."""
+    rank_by: Literal["influence", "last", "random"] = "influence"
+    """Which go: those of least influence, the last ones, or any (baselines)."""
 
     @property
     def stage(self) -> Stage:

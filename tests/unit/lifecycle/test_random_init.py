@@ -86,6 +86,20 @@ def test_gpt_neox_is_the_published_kind(tmp_path: Path) -> None:
     assert facts.parameters == 258 * 128 + 2 * per_layer + 2 * 128
 
 
+def test_mamba2_says_the_same_in_chunks_of_any_size(tmp_path: Path) -> None:
+    """And a recipe from before there was a choice keeps its digest."""
+    ids = torch.arange(70).unsqueeze(0)
+    found = []
+    for name, chunk in (("a", None), ("b", 16)):
+        path, _ = made(recipe("mamba2", chunk=chunk, state_size=32), tmp_path / name)
+        model = AutoModelForCausalLM.from_pretrained(path).eval()
+        assert model.config.chunk_size == (chunk or 256)
+        with torch.inference_mode():
+            found.append(model(input_ids=ids, use_cache=False).logits)
+    torch.testing.assert_close(found[0], found[1], rtol=1e-4, atol=1e-5)
+    assert "chunk" not in recipe("mamba2").model_dump(mode="json")
+
+
 @pytest.mark.parametrize(
     ("kind", "changes", "message"),
     [

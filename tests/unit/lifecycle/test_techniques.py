@@ -153,6 +153,26 @@ def test_dropping_all_layers_is_refused() -> None:
     assert depth_prune.least([0.3, 0.1, 0.2], 2) == (1, 2)
 
 
+def test_layers_can_be_the_last_or_drawn_instead() -> None:
+    influence = [0.1, 0.9, 0.2, 0.8, 0.3, 0.7]
+
+    def gone(**settings: object) -> tuple[int, ...]:
+        recipe = DepthPrune(technique="depth_prune", drop_layers=2, **settings)
+        return depth_prune.chosen(recipe, influence)
+
+    assert gone() == (0, 2)
+    assert gone(rank_by="last") == (4, 5)
+    drawn = {gone(rank_by="random", seed=seed) for seed in range(8)}
+    assert gone(rank_by="random", seed=3) in drawn
+    assert len(drawn) > 3
+    assert all(len(set(each)) == 2 and each == tuple(sorted(each)) for each in drawn)
+    with pytest.raises(ArtefactError, match="the parent has 6 layers"):
+        depth_prune.chosen(
+            DepthPrune(technique="depth_prune", drop_layers=6, rank_by="random"), influence
+        )
+    assert "rank_by" not in DepthPrune(technique="depth_prune", drop_layers=1).model_dump()
+
+
 def test_calibration_texts_are_seeded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [f"text {i}" for i in range(50)]
     monkeypatch.setenv("SLMBENCH_DATA", str(tiny.write_passages(tmp_path / "data", texts)))
