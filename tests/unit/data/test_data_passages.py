@@ -66,15 +66,15 @@ def test_qasper_joins_title_abstract_and_whole_paragraphs(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("doc", [{"query": "no background"}, {"title": "x"}, {"query": None}])
 def test_another_form_is_an_error(tmp_path: Path, doc: dict[str, Any]) -> None:
-    with pytest.raises(OriginalsError, match="requests.jsonl.gz: KeyError"):
+    with pytest.raises(OriginalsError, match=r"requests\.jsonl\.gz: KeyError"):
         read_squad(requests(tmp_path, doc))
 
 
 def test_a_damaged_file_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "requests.jsonl.gz").write_bytes(b"no gzip")
-    with pytest.raises(OriginalsError, match="requests.jsonl.gz"):
+    with pytest.raises(OriginalsError, match=r"requests\.jsonl\.gz"):
         read_drop(tmp_path)
-    with pytest.raises(OriginalsError, match="requests.jsonl.gz"):
+    with pytest.raises(OriginalsError, match=r"requests\.jsonl\.gz"):
         read_drop(tmp_path / "nowhere")
 
 
