@@ -220,7 +220,7 @@ def _add_compare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )  # fmt: skip
 
 
-def _add_looking(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_list(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     listing = _command(commands, "list", "listing", "what there is to run, and to run it with")
     listing.add_argument(
         "what",
@@ -241,6 +241,10 @@ def _add_looking(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="with `models`: a column of the failure signatures that this folder's runs show",
     )  # fmt: skip
     _format(listing)
+
+
+def _add_looking(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    _add_list(commands)
     data = _command(commands, "data", "data", "the data sets: list, fetch, where")
     data.add_argument("action", choices=("list", "fetch", "where"))
     data.add_argument("names", nargs="*", help="data sets (default: all)")
@@ -293,6 +297,10 @@ def _selection(parser: argparse.ArgumentParser) -> None:
         "suites", nargs="+", help="suite names or YAML files; `all` for those of the demo"
     )
     parser.add_argument("--models", default="demo", help="models file or name (default: demo)")
+    parser.add_argument(
+        "--recipe", action="append", default=[], metavar="NAME",
+        help="add what this recipe makes to the models file (repeatable)",
+    )  # fmt: skip
     parser.add_argument(
         "--size", default="demo", choices=("demo", "standard", "full"), help="default: demo"
     )

@@ -22,7 +22,7 @@ from slmbench.report.fidelity import FidelityPart, fidelity_part
 from slmbench.report.figures import Figure, bits_figure, estimate_figure, pareto_figure
 from slmbench.report.format import show
 from slmbench.report.leaderboard import LeaderboardRow, System, leaderboard_rows, task_columns
-from slmbench.report.lineage import BOX_HEIGHT, BOX_WIDTH, Lineage, lineage
+from slmbench.report.lineage import BOX_WIDTH, Lineage, lineage
 from slmbench.report.rendering import GENERATOR, Link, render_template
 from slmbench.report.sections import (
     Machine,
@@ -244,7 +244,7 @@ def make_page(results: Results, title: str) -> Page:
         base_deltas=base_table(_other(bases, hidden)),
         refused=comparison.refused,
         fidelity=fidelity_part(measured),
-        lineage=lineage(rows),
+        lineage=lineage(results, rows),
         signatures=signature_part(results, rows),
         trust=trust(results, rows),
         troubles=problems,
@@ -297,7 +297,7 @@ def _without(comparison: Comparison, hidden: Set[Path]) -> DeltaTable:
 
 def render(page: Page) -> str:
     """The page as HTML; every text in it is escaped."""
-    values = {"page": page, "shown": page.shown, "box": (BOX_WIDTH, BOX_HEIGHT)}
+    values = {"page": page, "shown": page.shown, "box_width": BOX_WIDTH}
     return render_template("report.html.j2", has_figures=bool(page.figures), values=values)
 
 

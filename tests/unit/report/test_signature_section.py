@@ -27,7 +27,8 @@ def test_the_badge_links_to_the_section_and_bears_its_reason(html: str) -> None:
     said = html[badge : html.index("</a>", badge)]
     assert "holds guessing (25.0 %)" in said
     assert said.endswith(">collapse")
-    assert html.count('class="pill sign') == 1
+    assert html.count('class="pill sign bad" href') == 1
+    assert html.count('class="pill sign warn" href') == 0
 
 
 def test_the_section_tells_what_decided_and_what_nothing_decides(html: str) -> None:
