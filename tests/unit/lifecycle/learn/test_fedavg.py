@@ -159,5 +159,5 @@ def test_a_client_with_too_little_text_is_named(tmp_path: Path, parent: Path) ->
     long = asked().model_dump()
     long["train"] |= {"sequence": 2048, "batch": 1, "tokens": 2048}
     long["concentration"] = 0.01
-    with pytest.raises(ArtefactError, match="client . of 3 got"):
+    with pytest.raises(ArtefactError, match=r"client \d of 3 got"):
         make(FedAvg.model_validate(long | {"topics": 2}), bench_at(tmp_path / "b", parent))

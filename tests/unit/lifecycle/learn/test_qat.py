@@ -92,7 +92,7 @@ def test_only_updates_learn_and_they_change_the_rounded_weight(parent: Path) -> 
     with torch.no_grad():
         b.fill_(0.5)
     model(torch.tensor([[1, 2, 3]])).logits.sum().backward()
-    assert a.grad is not None and float(a.grad.abs().sum()) > 0
+    assert float(a.grad.abs().sum()) > 0
     take_out(model)
     assert type(model.model.layers[0].mlp.up_proj) is torch.nn.Linear
     expected = before + 2 * torch.full((96, 2), 0.5) @ a.detach()
