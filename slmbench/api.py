@@ -43,6 +43,8 @@ class Request:
     overrides: tuple[str, ...] = ()
     """``path=value``: ``variants…`` and ``targets…`` go to the models file, ``NAME.…`` to the
     suite of that name, everything else to all suites."""
+    recipes: tuple[str, ...] = ()
+    """Recipes, by name or path: what they make is added to the models file's variants."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class Planned:
 def plan_suites(request: Request) -> Planned:
     """Read the files and resolve every cell; runs and fetches nothing."""
     to_models, to_suites = _split_overrides(request)
-    models = load_models(request.models, to_models)
+    models = load_models(request.models, to_models, request.recipes)
     suites = [load_suite(name, to_suites[name]) for name in request.suites]
     _refuse_twins(suites)
     tasks = {task.task for suite in suites for task in suite.tasks}

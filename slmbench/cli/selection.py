@@ -20,4 +20,5 @@ def request_of(arguments: argparse.Namespace) -> Request:
             targets=tuple(arguments.target),
         ),
         overrides=tuple(arguments.overrides),
+        recipes=tuple(arguments.recipe),
     )

@@ -5,7 +5,7 @@ operations a token for forward and backward pass over N weights (Kaplan et al. 2
 2001.08361), 4 N where the weights themselves get no gradient (low-rank updates, soft prompts), 2 N
 for a forward pass (a teacher, calibration). Memory of training in float32: 4 bytes of every weight,
 and 12 of every trained one (gradient and AdamW's two moments), activations of one pass over part
-of a batch, and logits.
+of a batch, logits, and a copy while the product is saved.
 
 The rate comes from what was made on this machine before, else from the peaks that
 `slmbench doctor --peaks` has measured, else it is a guess.
@@ -41,6 +41,8 @@ _WRITING_RATE = 40.0
 """A teacher's text [tokens/s]."""
 _RUNTIME = 550_000_000
 """A process with torch and transformers in it [bytes]."""
+_TRAINING_RUNTIME = 700_000_000
+"""With peft and the text as well [bytes]."""
 _LOGITS = 1 << 25
 """Logits of one pass over part of a batch, at most (:mod:`.training.validation`)."""
 _BYTES_PER_TOKEN = 4.0
@@ -122,8 +124,17 @@ def _training(recipe: Train, weights: int, others: Sequence[Shape | None]) -> fl
     if recipe.teacher is not None:
         teacher = others[0] if others else None
         each += 2 * (teacher.parameters if teacher else weights)
-    held_out = recipe.text.validation_bytes / _BYTES_PER_TOKEN
-    return recipe.tokens * each + recipe.validations * held_out * 2 * weights
+    return recipe.tokens * each + _held_out(recipe) * 2 * weights
+
+
+def _held_out(recipe: Train) -> float:
+    """Tokens that validation reads, all times together."""
+    return recipe.validations * recipe.text.validation_bytes / _BYTES_PER_TOKEN
+
+
+def _validating(recipe: Recipe, size: Shape) -> float:
+    """Operations of validation, which a curve's seconds leave out."""
+    return _held_out(recipe) * 2 * size.parameters if isinstance(recipe, Train) else 0.0
 
 
 def _written_seconds(recipe: Recipe) -> float:
@@ -144,7 +155,7 @@ def _rate(record: MadeRecord, recipe: Recipe) -> float | None:
     if training is not None:
         if training.stopped or not training.curve:
             return None
-        seconds = training.curve[-1].seconds
+        work, seconds = work - _validating(record.recipe, size), training.curve[-1].seconds
     return work / seconds if work and seconds > 1 else None
 
 
@@ -192,11 +203,13 @@ def _training_memory(recipe: Train, size: Shape, others: Sequence[Shape | None])
     rows = max(1, min(recipe.batch, _LOGITS // max(1, recipe.sequence * size.vocabulary)))
     tokens = rows * recipe.sequence
     wide = 2 if recipe.compute == "bfloat16" else 4
-    activations = tokens * size.layers * (8 * size.hidden + 4 * size.inner) * wide
-    logits = 3 * 4 * tokens * size.vocabulary
+    activations = tokens * size.layers * (20 * size.hidden + 5 * size.inner) * wide
+    logits = 5 * 4 * tokens * size.vocabulary
+    saving = 4 * size.parameters
     teacher = others[0] if recipe.teacher is not None and others else None
     taught = 0 if teacher is None else 4 * teacher.parameters + 2 * logits
     copies = 2 * size.parameters if recipe.compute == "bfloat16" else 0
     quantized = 4 * size.parameters if recipe.quantize is not None else 0
     weights = 4 * size.parameters + 12 * trained
-    return round(_RUNTIME + weights + activations + logits + taught + copies + quantized)
+    learning = weights + activations + logits + taught + copies + quantized
+    return round(_TRAINING_RUNTIME + learning + saving)

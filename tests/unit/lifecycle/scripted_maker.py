@@ -21,6 +21,13 @@ from slmbench.made import GgufQuantizeFacts
 from slmbench.process import enter_child
 
 
+def _save(job: MakeJob) -> None:
+    """A checkpoint, and the end: what a training does on SIGTERM."""
+    assert job.checkpoints is not None
+    (Path(job.checkpoints) / "step-1").mkdir(parents=True)
+    os._exit(1)
+
+
 def main() -> int:
     """Follow the script; returns the exit code."""
     pipe = enter_child(sys.argv)
@@ -36,6 +43,11 @@ def main() -> int:
         os.kill(os.getpid(), signal.Signals[script])
     elif script == "hang":
         time.sleep(600)
+    elif script == "train":
+        signal.signal(signal.SIGTERM, lambda *_: _save(job))
+        pipe.write(Progress(text="training").model_dump_json() + "\n")
+        while job.checkpoints is None or not (Path(job.checkpoints) / "step-1").exists():
+            time.sleep(0.02)
     elif script == "silent":
         return 0
     elif script == "crash":
