@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import builders as b
+import cost_store as c
 import signature_store as s
 from slmbench.analysis.results import load_results
 from slmbench.analysis.signature_rules.findings import SIGNATURES, Thresholds
@@ -19,7 +20,9 @@ from slmbench.analysis.signatures import (
     find_signatures,
     found_in,
 )
-from slmbench.records import Status
+from slmbench.records import ProbeEnding, Status
+from slmbench.spec import VariantRef, WorkloadSpec
+from slmbench.spec.points import parse_point
 
 ROOT = b.variant("base")
 CHILD = b.variant("child", parent="base")
@@ -295,3 +298,66 @@ def test_the_table_has_a_row_for_every_system_and_rule(shelf: b.Shelf) -> None:
     assert badges(results.findings, "child") == ("collapse",)
     (system,) = {f.system for f in results.findings if f.system.variant == "child"}
     assert [f.signature for f in found_in(results.findings, system)] == ["accuracy collapse"]
+
+
+def searched(shelf: b.Shelf, ref: VariantRef, fits_from: int) -> None:
+    """A search below 100, 200 and 400 MB; it answers from that limit on."""
+    limits = (100, 200, 400)
+    work = WorkloadSpec(
+        workload="oom_frontier", points=(parse_point("pp240+tg16"),), repeats=1, warmup=0,
+        window_s=0, idle_s=0, seed=1, memory_limits=tuple(m * 10**6 for m in limits),
+    )  # fmt: skip
+    found = [
+        b.measurement("max_context", *((256.0,) if m >= fits_from else ()), point=f"{m} MB")
+        for m in limits
+    ]
+    probes = []
+    for m in limits:
+        status = Status.OK if m >= fits_from else Status.OOM
+        ending = ProbeEnding(
+            limit_bytes=m * 10**6, enforced_by="cgroup v2", context=256, batch=1, status=status
+        )
+        probes.append(b.phase("probe").model_copy(update={"probe": ending}))
+    shelf.load(b.cell(ref, work, suite="memory"), *probes, b.phase("frontier", *found))
+
+
+def test_limits_that_only_the_parent_fits_below_are_moderate(shelf: b.Shelf) -> None:
+    searched(shelf, ROOT, 200)
+    searched(shelf, CHILD, 400)
+    searched(shelf, b.variant("huge", parent="base"), 900)
+    searched(shelf, b.variant("smaller", parent="base"), 100)
+    found = s.finding(shelf.root, "child", "edge out of memory")
+    assert (found.verdict, found.severity) == ("yes", "moderate")
+    assert "below 200 MB it does not answer with 256 tokens" in found.text
+    assert "base does" in found.text
+    huge = s.finding(shelf.root, "huge", "edge out of memory")
+    assert (huge.verdict, huge.severity, len(huge.evidence)) == ("yes", "severe", 3)
+    assert s.finding(shelf.root, "smaller", "edge out of memory").verdict == "no"
+    base = s.finding(shelf.root, "base", "edge out of memory")
+    assert (base.verdict, base.text) == ("no", "answers with 256 tokens below 200 MB")
+
+
+def test_long_texts_are_judged_by_the_rules_that_exist(shelf: b.Shelf) -> None:
+    c.retrieval(shelf, {100: 0.95, 200: 0.95, 400: 0.1})
+    found = s.finding(shelf.root, c.ROOT.name, "fails on long texts")
+    assert (found.verdict, found.severity) == ("yes", "moderate")
+    assert "effective length 240 tokens" in found.text
+
+
+def test_long_texts_that_are_read_well_are_no_signature(shelf: b.Shelf) -> None:
+    c.retrieval(shelf, {100: 0.95, 200: 0.95, 400: 0.95})
+    assert s.finding(shelf.root, c.ROOT.name, "fails on long texts").verdict == "no"
+
+
+def test_runs_that_were_mismeasured_prove_nothing(shelf: b.Shelf) -> None:
+    """The child has the parent's log-likelihoods in every digit: it was not loaded."""
+    asked = b.choice_items("arc_easy", 60)
+    numbers = [[-1.0 - i / 7, -2.0, -3.0, -4.0] for i in range(60)]
+    for ref, share in ((ROOT, 1.0), (CHILD, 0.2)):
+        shelf.task(
+            b.cell(ref, b.task("arc_easy", "acc")), asked,
+            {"acc": [float(i < share * 60) for i in range(60)]},
+            outputs=b.answered(asked, numbers), model=b.model(artefact_sha256=b.sha(ref.name)),
+        )  # fmt: skip
+    found = s.finding(shelf.root, "child", "accuracy collapse")
+    assert (found.verdict, found.reason) == ("not decidable", "no results of accuracy tasks")
