@@ -89,11 +89,11 @@ def _sentence(one: Scaling) -> Conclusion:
     if fit.verdict == "quadratic term resolved" and fit.pair_share is not None:
         share = number_of(fit.pair_share, "fraction")
         return Conclusion(
-            "yes", f"{name}: pairs of tokens cost {{0}} of the time at {{1}}.", (share, longest)
+            "grows", f"{name}: pairs of tokens cost {{0}} of the time at {{1}}.", (share, longest)
         )
     if fit.verdict == "grows with context":
         return Conclusion(
-            "yes", f"{name}: every further token in the cache costs {{0}}.",
+            "grows", f"{name}: every further token in the cache costs {{0}}.",
             (number_of(fit.per_token, "s/token"),),
         )  # fmt: skip
     if fit.pair_share is not None and fit.pair_share.high is not None:

@@ -73,11 +73,12 @@ def contrasts(material: Material) -> tuple[Contrast, ...]:
             continue
         found += _losses(material, arm, control)
         found += [
-            replace(_contrast(material, o, arm, control), is_headline=o in heads) for o in outcomes
+            replace(contrast_of(material, o, arm, control), is_headline=o in heads)
+            for o in outcomes
         ]
         if len(arm.variants) == len(control.variants) == 1:
             found += [
-                replace(_contrast(material, o, arm, control), is_headline=False, is_cost=True)
+                replace(contrast_of(material, o, arm, control), is_headline=False, is_cost=True)
                 for o in cost_outcomes(material)
             ]
     return tuple(_adjusted(found))
@@ -124,7 +125,8 @@ def _losses(material: Material, arm: Arm, control: Arm) -> Iterator[Contrast]:
     )  # fmt: skip
 
 
-def _contrast(material: Material, outcome: Outcome, arm: Arm, control: Arm) -> Contrast:
+def contrast_of(material: Material, outcome: Outcome, arm: Arm, control: Arm) -> Contrast:
+    """One arm minus another in one outcome; p is not adjusted."""
     if len(arm.variants) == len(control.variants) == 1:
         difference = difference_of(material, outcome, arm.variants[0], control.variants[0])
     else:
@@ -217,7 +219,7 @@ def sentence(c: Contrast, margin: float) -> Conclusion:
         return Conclusion(
             "better" if d.verdict == "better" else "worse",
             f"{what}: {arm} is {d.verdict} than {control} by {{0}} ({quoted(d.method)}).",
-            (_size(d),),
+            (size_of(d),),
         )
     if d.low is None or d.high is None:
         return Conclusion(
@@ -242,7 +244,7 @@ def sentence(c: Contrast, margin: float) -> Conclusion:
     )
 
 
-def _size(d: Number) -> Number:
+def size_of(d: Number) -> Number:
     """|difference| with its interval, for one that excludes 0; shares in points."""
     assert d.value is not None
     assert d.low is not None

@@ -102,7 +102,7 @@ def _ranked(material: Material, found: tuple[Ladder, ...]) -> list[Conclusion]:
         tail = "" if apart else "; their intervals overlap"
         said.append(
             Conclusion(
-                "yes" if apart else "not resolved",
+                "differ" if apart else "not resolved",
                 f"{quoted(technique)}: KL divergence is largest for {named(most)}, {{0}}, and "
                 f"least for {named(least)}, {{1}}{tail}.",
                 (far, near),

@@ -9,8 +9,11 @@ from slmbench.analysis.statistics import Estimate
 from slmbench.records import Provenance
 
 Verdict = Literal[
-    "better", "worse", "non-inferior", "not resolved", "yes", "no", "unequal", "cannot be said"
-]
+    "better", "worse", "non-inferior", "not resolved", "cannot be said", "unequal",
+    "in order", "not in order", "collapses", "no collapse", "differ",
+    "gap smaller", "gap wider", "stiff", "not stiff", "falls", "does not fall",
+    "grows", "ship", "ruled out",
+]  # fmt: skip
 """What a conclusion comes to, in a word."""
 
 

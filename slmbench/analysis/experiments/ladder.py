@@ -238,17 +238,18 @@ def monotone(ladder: Ladder) -> Conclusion:
     ends = (first.distance, _bits(first), last.distance, _bits(last))
     if not falls:
         return Conclusion(
-            "yes", f"{name}: KL divergence rises with every step down in bits, {span}.", ends
+            "in order", f"{name}: KL divergence rises with every step down in bits, {span}.", ends
         )
     if not told:
         pairs_named = "; ".join(f"{quoted(a.variant)} and {quoted(b.variant)}" for a, b in falls)
         return Conclusion(
-            "yes", f"{name}: KL divergence rises as bits fall, {span}, as far as the intervals "
-            f"tell; not in order, but within their intervals: {pairs_named}.", ends,
+            "in order",
+            f"{name}: KL divergence rises as bits fall, {span}, as far as the intervals tell; not "
+            f"in order, but within their intervals: {pairs_named}.", ends,
         )  # fmt: skip
     a, b = told[0]
     return Conclusion(
-        "no",
+        "not in order",
         f"{name}: KL divergence does not rise with every step: {quoted(a.variant)} ({{1}}) "
         f"diverges by {{0}}, {quoted(b.variant)} with fewer bits ({{3}}) by {{2}} only.",
         (a.distance, _bits(a), b.distance, _bits(b)),
@@ -262,14 +263,13 @@ def collapse_point(ladder: Ladder) -> Conclusion:
     open_ = [s.variant for s in ladder.steps if s.collapse == "not decidable"]
     rest = f" Not decidable with these items: {', '.join(map(quoted, open_))}." if open_ else ""
     if hit is None:
-        verdict = "no" if not open_ and ladder.steps else "cannot be said"
         where = "" if not ladder.steps else f" down to {quoted(ladder.steps[-1].variant)}"
         return Conclusion(
-            "no" if verdict == "no" else "cannot be said",
+            "no collapse" if ladder.steps and not open_ else "cannot be said",
             f"{name}: no step shows the signature of accuracy collapse{where}.{rest}",
         )
     return Conclusion(
-        "yes",
+        "collapses",
         f"{name}: accuracy collapses first at {quoted(hit.variant)}, {{0}} per weight: "
         f"{quoted(hit.why)}.{rest}",
         (_bits(hit),),

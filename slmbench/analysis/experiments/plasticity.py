@@ -235,7 +235,7 @@ def _said(base: Sweep | None, sweeps: Sequence[Sweep]) -> list[Conclusion]:
         word = "stiff" if stiff else "not stiff"
         said.append(
             Conclusion(
-                "no" if stiff else "yes",
+                "stiff" if stiff else "not stiff",
                 f"{name} is {word}: at the budget {{0}} of the gap to the base, trained as long, "
                 "is closed (limit {1}; one run, no interval).",
                 (g, Number(STIFF, "fraction")),
@@ -249,7 +249,7 @@ def _said(base: Sweep | None, sweeps: Sequence[Sweep]) -> list[Conclusion]:
         text = "Gap closure falls" if falls else "Gap closure does not fall"
         said.append(
             Conclusion(
-                "yes" if falls else "no",
+                "falls" if falls else "does not fall",
                 f"{text} with every further share that is pruned, from {{0}} to {{1}}; single "
                 "runs, so this order is a description, not a test.",
                 ends,

@@ -6,6 +6,7 @@ from slmbench.analysis.experiments.contrasts import (
     contrast_conclusions,
     contrast_grids,
     contrasts,
+    size_of,
 )
 from slmbench.analysis.experiments.findings import Chapter, Conclusion, Findings, named, quoted
 from slmbench.analysis.experiments.ladder import (
@@ -66,7 +67,7 @@ def _losses(ladder: Ladder) -> list[Conclusion]:
                     "worse",
                     f"{name}: the first step down that is worse than {quoted(ladder.parent)} in "
                     f"{title} is {quoted(first.variant)}, by {{0}}.",
-                    (first.losses[place],),
+                    (size_of(first.losses[place]),),
                 )
             )
         elif any(s.losses[place].value is not None for s in ladder.steps):

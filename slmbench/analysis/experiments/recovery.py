@@ -6,7 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from slmbench.analysis.experiments.closure import Four, closure, closure_of_curves, over_seeds_of
-from slmbench.analysis.experiments.contrasts import arm_value
+from slmbench.analysis.experiments.contrasts import (
+    arm_value,
+    contrast_of,
+    sentence,
+    size_of,
+)
 from slmbench.analysis.experiments.findings import (
     Chapter,
     Column,
@@ -21,7 +26,12 @@ from slmbench.analysis.experiments.findings import (
 )
 from slmbench.analysis.experiments.making import curve_plot, making_chapter
 from slmbench.analysis.experiments.material import Material
-from slmbench.analysis.experiments.outcomes import Outcome, difference_of, quality_outcomes
+from slmbench.analysis.experiments.outcomes import (
+    Outcome,
+    difference_of,
+    headlines,
+    quality_outcomes,
+)
 from slmbench.analysis.experiments.overview import overview
 from slmbench.spec.experiment import Arm
 
@@ -60,7 +70,7 @@ def find(material: Material) -> Findings:
     gaps = [(arms, _closures(material, arms)) for arms in groups]
     trained = [n for arms in groups for a in (arms.parent_tuned, arms.after) for n in a.variants]
     plot = curve_plot(material, list(dict.fromkeys(trained)))
-    said = [c for arms, found in gaps for c in (*_said(arms, found), *_steps(material, arms))]
+    said = [c for arms, found in gaps for c in _told(material, arms, found)]
     every = [gap for _, found in gaps for gap in found]
     return Findings(
         tuple(said),
@@ -73,6 +83,10 @@ def find(material: Material) -> Findings:
             making_chapter(material),
         ),
     )  # fmt: skip
+
+
+def _told(material: Material, arms: Recovery, gaps: Sequence[Gap]) -> list[Conclusion]:
+    return [*_said(arms, gaps), *_steps(material, arms), *_scores(material, arms)]
 
 
 _ABOUT = (
@@ -203,11 +217,17 @@ def _said(arms: Recovery, gaps: Sequence[Gap]) -> list[Conclusion]:
             )
         elif n.low > 0:
             said.append(
-                Conclusion("yes", f"{what}: training closed {{0}} of the gap to {budget}.", (n,))
+                Conclusion(
+                    "gap smaller",
+                    f"{what}: training closed {{0}} of the gap to {budget}.",
+                    (n,),
+                )
             )
         elif n.high < 0:
             said.append(
-                Conclusion("no", f"{what}: the gap to {budget} grew: closure is {{0}}.", (n,))
+                Conclusion(
+                    "gap wider", f"{what}: the gap to {budget} grew: closure is {{0}}.", (n,)
+                )
             )
         else:
             said.append(
@@ -238,7 +258,18 @@ def _steps(material: Material, arms: Recovery) -> list[Conclusion]:
                 f"{quoted(o.title)}: merging and quantizing again {change} {{0}}."
                 if change else
                 f"{quoted(o.title)}: what quantizing again changes is not resolved: {{0}}.",
-                (d,),
+                (size_of(d) if change else d,),
             )
         )  # fmt: skip
     return said
+
+
+def _scores(material: Material, arms: Recovery) -> list[Conclusion]:
+    """What training did to scores that are no losses."""
+    losses = _losses(material)
+    margin = material.experiment.limits.margin
+    return [
+        sentence(contrast_of(material, o, arms.after, arms.before), margin)
+        for o in headlines(quality_outcomes(material))
+        if o not in losses and len(arms.after.variants) == len(arms.before.variants)
+    ]

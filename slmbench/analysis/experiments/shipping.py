@@ -61,15 +61,15 @@ def _rules(limits: Limits) -> str:
 
 def _answer(decision: Decision) -> Conclusion:
     found = any(c.outcome == "may ship" for c in decision.choices)
-    return Conclusion("yes" if found else "cannot be said", quoted(decision.sentence))
+    return Conclusion("ship" if found else "cannot be said", quoted(decision.sentence))
 
 
 def _sentence(choice: Choice) -> Conclusion:
-    verdict = "no" if choice.outcome == "ruled out" else "cannot be said"
     said = "is ruled out" if choice.outcome == "ruled out" else "cannot be recommended"
     name = f"{choice.system.variant} on {choice.system.target}"
     return Conclusion(
-        "no" if verdict == "no" else "cannot be said", quoted(f"{name} {said}: {choice.why}.")
+        "ruled out" if choice.outcome == "ruled out" else "cannot be said",
+        quoted(f"{name} {said}: {choice.why}."),
     )
 
 

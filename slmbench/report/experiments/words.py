@@ -14,6 +14,16 @@ TONES: dict[str, Tone] = {
     "worse": "bad",
     "unequal": "warn",
     "cannot be said": "warn",
+    "in order": "good",
+    "not in order": "warn",
+    "collapses": "bad",
+    "no collapse": "good",
+    "gap smaller": "good",
+    "gap wider": "bad",
+    "stiff": "bad",
+    "not stiff": "good",
+    "ship": "good",
+    "ruled out": "bad",
 }
 
 _WORDS: dict[str, Tone] = {

@@ -45,20 +45,20 @@ def test_a_ladder_in_order_is_monotone_and_collapses_at_its_low_end(lab: Laborat
     names = _ladder(lab, [("q2", 2.0, 1.0, 25), ("q8", 8.0, 0.001, 90), ("q4", 4.0, 0.1, 88)])
     told = sentences(lab.tell("quantization", _ladder_arms(names)))
     order = next(s for v, s in told if "KL divergence" in s)
-    assert ("yes", order) in told
+    assert ("in order", order) in told
     assert "q8" in order
     assert "(q2)" in order
     collapse = next(s for v, s in told if "collapses first" in s)
     assert "at q2, 2.00 bits per weight" in collapse
     loss = next(s for v, s in told if "first step down" in s)
-    assert "is q2, by −65.0 pp" in loss
+    assert "is q2, by 65.0 pp" in loss
 
 
 def test_an_inversion_outside_the_intervals_is_named(lab: Laboratory) -> None:
     names = _ladder(lab, [("q8", 8.0, 0.5, 90), ("q4", 4.0, 0.1, 90), ("q2", 2.0, 1.0, 90)])
     told = sentences(lab.tell("quantization", _ladder_arms(names)))
     verdict, sentence = next((v, s) for v, s in told if "KL divergence" in s)
-    assert verdict == "no"
+    assert verdict == "not in order"
     assert "q8 (8.00 bits)" in sentence
     assert "q4 with fewer bits (4.00 bits)" in sentence
 
@@ -67,14 +67,14 @@ def test_an_inversion_within_the_intervals_is_no_finding(lab: Laboratory) -> Non
     names = _ladder(lab, [("q8", 8.0, 0.1, 90), ("q6", 6.0, 0.0999, 90), ("q2", 2.0, 1.0, 90)])
     told = sentences(lab.tell("quantization", _ladder_arms(names)))
     verdict, sentence = next((v, s) for v, s in told if "KL divergence" in s)
-    assert verdict == "yes"
+    assert verdict == "in order"
     assert "within their intervals: q8 and q6" in sentence
 
 
 def test_no_step_of_a_good_ladder_collapses(lab: Laboratory) -> None:
     names = _ladder(lab, [("q8", 8.0, 0.001, 90), ("q4", 4.0, 0.1, 90)])
     told = sentences(lab.tell("quantization", _ladder_arms(names)))
-    assert any(v == "no" and "no step shows the signature" in s for v, s in told)
+    assert any(v == "no collapse" and "no step shows the signature" in s for v, s in told)
 
 
 def test_steps_stand_by_falling_bits_and_simulated_ones_have_no_costs(lab: Laboratory) -> None:
@@ -100,7 +100,7 @@ def test_families_are_set_side_by_side_by_technique(lab: Laboratory) -> None:
         )  # fmt: skip
     told = lab.tell("families", arms)
     assert any(
-        v == "yes" and s.startswith("rtn_w4: KL divergence is largest for “mamba”")
+        v == "differ" and s.startswith("rtn_w4: KL divergence is largest for “mamba”")
         for v, s in sentences(told)
     )
     grid = told.findings.chapters[0].grids[0]
@@ -143,14 +143,16 @@ def test_gap_closure_is_taken_against_the_tuned_parent(lab: Laboratory) -> None:
     assert curves.value == pytest.approx(1 - (1.1 - 0.9) / (1.4 - 1.0))
     assert curves.low is None
     told_ = sentences(told)
-    assert any(v == "yes" and s.startswith("“repaired”") and "50.0 %" in s for v, s in told_)
+    assert any(
+        v == "gap smaller" and s.startswith("“repaired”") and "50.0 %" in s for v, s in told_
+    )
     assert any(v == "worse" and "quantizing again costs" in s for v, s in told_)
 
 
 def test_a_gap_that_grew_is_said(lab: Laboratory) -> None:
     _recovery(lab, 1.5, 1.5)
     told = sentences(lab.tell("recovery", RECOVERY))
-    assert any(v == "no" and "grew" in s for v, s in told)
+    assert any(v == "gap wider" and "grew" in s for v, s in told)
 
 
 def test_without_damage_there_is_no_gap_to_close(lab: Laboratory) -> None:
@@ -215,8 +217,8 @@ def test_plasticity_takes_each_at_its_best_rate(lab: Laboratory) -> None:
     assert rows["two fifths pruned"][5].value == pytest.approx(1 - 1.4 / 1.9)
     assert rows["base"][5] is None
     said = sentences(told)
-    assert any(v == "yes" and s.startswith("“a fifth pruned” is not stiff") for v, s in said)
-    assert any(v == "no" and s.startswith("“two fifths pruned” is stiff") for v, s in said)
+    assert any(v == "not stiff" and s.startswith("“a fifth pruned” is not stiff") for v, s in said)
+    assert any(v == "stiff" and s.startswith("“two fifths pruned” is stiff") for v, s in said)
     assert any("Gap closure falls with every further share" in s for _, s in said)
     assert any("“two fifths pruned”: the best learning rate lies at the edge" in s for _, s in said)
     assert not any("“a fifth pruned”: the best learning rate" in s for _, s in said)
