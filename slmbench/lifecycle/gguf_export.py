@@ -102,6 +102,9 @@ def shape_of_folder(folder: Path) -> Shape:
         "biases": bool(config.attention_bias or config.mlp_bias),
         f"the activation {config.hidden_act}": config.hidden_act != "silu",
         "quantized weights": getattr(config, "quantization_config", None) is not None,
+        "a learnt prompt, which llama.cpp would not put first": bool(
+            getattr(config, "slmbench_soft_prompt", 0)
+        ),
     }
     if what := [name for name, present in odd.items() if present]:
         raise UnsupportedModelError(

@@ -49,7 +49,7 @@ def make(recipe: OnnxExport, bench: Workbench) -> Product:
     that are quantized already, ArtefactError where the export predicts otherwise.
     """
     check_folder(bench.parent)
-    _refuse_quantized(bench.parent)
+    _refuse(bench.parent)
     out = bench.out / "onnx"
     bench.report(f"building the ONNX graph in {recipe.precision}")
     _build(recipe, bench.parent, out)
@@ -68,8 +68,13 @@ def make(recipe: OnnxExport, bench: Workbench) -> Product:
     return Product(out, facts, libraries)
 
 
-def _refuse_quantized(folder: Path) -> None:
+def _refuse(folder: Path) -> None:
     config = json.loads((folder / "config.json").read_text("utf-8"))
+    if config.get("slmbench_soft_prompt"):
+        raise UnsupportedModelError(
+            f"{folder}: onnx_export does not know a learnt prompt, which nothing would put first",
+            hint="export its parent; learnt prompts run in transformers",
+        )
     method = (config.get("quantization_config") or {}).get("quant_method")
     if method:
         raise UnsupportedModelError(

@@ -167,3 +167,56 @@ def test_more_tokens_than_words_is_an_error(tmp_path: Path) -> None:
     model = AutoModelForCausalLM.from_pretrained(parent)
     with pytest.raises(ArtefactError, match="has 2 different tokens"):
         with_prompt(model, AutoTokenizer.from_pretrained(parent), torch.tensor([[1, 2]]), 3, 1)
+
+
+def test_formats_that_would_not_put_it_first_refuse_it(folders: Any) -> None:
+    from slmbench.errors import UnsupportedModelError
+    from slmbench.lifecycle.gguf_export import shape_of_folder
+
+    shape_of_folder(folders[0])
+    with pytest.raises(UnsupportedModelError, match="a learnt prompt, which"):
+        shape_of_folder(folders[1].path)
+
+
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
+def test_training_a_prompt_lowers_the_loss_and_leaves_the_model(
+    tmp_path: Path, parent: Path, little_text: list[str]
+) -> None:
+    import torch
+    from little_training import bench_at, recipe
+    from transformers import AutoModelForCausalLM
+
+    from slmbench.lifecycle.training.train import make
+
+    asked = recipe(update={"kind": "prompt", "tokens": 4}, learning_rate=3e-2)
+    made = make(asked, bench_at(tmp_path, parent))
+    facts = made.facts
+    curve = facts.training.curve
+    assert curve[-1].validation < curve[0].validation - 0.005
+    assert facts.training.trained_parameters == 4 * 64
+    assert 0 < facts.prompt_probability < 0.05
+    before = AutoModelForCausalLM.from_pretrained(parent).state_dict()
+    after = AutoModelForCausalLM.from_pretrained(made.path).state_dict()
+    for name, weight in before.items():
+        assert torch.equal(weight, after[name][: len(weight)])
+
+
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
+def test_a_teacher_sees_the_parents_vocabulary(
+    tmp_path: Path, parent: Path, little_text: list[str]
+) -> None:
+    from little_training import bench_at, recipe
+
+    from slmbench.lifecycle.job import OtherInput
+    from slmbench.lifecycle.training.train import make
+
+    other = OtherInput(
+        name="self", identity="a" * 64, sha256="a" * 64, path=str(parent), format="hf"
+    )
+    asked = recipe(
+        update={"kind": "prompt", "tokens": 4},
+        teacher={"variant": "self", "hidden": 0.1},
+        tokens=256,
+    )
+    made = make(asked, bench_at(tmp_path, parent, others={"self": other}))
+    assert made.facts.training.teacher_sha256 == ("a" * 64,)
