@@ -36,18 +36,12 @@ class Goal:
     recipe: RecipeFile | None
     """None: a variant of a models file."""
     models: ModelsFile
+    """Nothing but what is needed."""
 
     @property
     def steps(self) -> tuple[Variant, ...]:
         """The variants that are needed, parents first."""
-        needed, wanted = {self.name}, [self.name]
-        while wanted:
-            variant = self.models.variant(wanted.pop())
-            above = () if variant.recipe is None else variant.recipe.others()
-            above += () if variant.parent is None else (variant.parent,)
-            wanted += [name for name in above if name not in needed]
-            needed |= set(above)
-        return tuple(v for v in self.models.variants if v.name in needed)
+        return self.models.variants
 
     @property
     def own(self) -> tuple[str, ...]:
@@ -84,12 +78,26 @@ def goal_of(name: str, models: str | None = None) -> Goal:
     if is_path(name) or name in recipe_names():
         recipe = load_recipe(name)
         listed = load_models(models, (), [name]) if models else load_recipe_variants(name)
-        return Goal(recipe.name, recipe, listed)
+        name = recipe.variants()[-1].name
+        return Goal(name, recipe, _needed(listed, name))
     listed = load_models(models or "demo")
     known = [v.name for v in listed.variants]
     if name in known:
-        return Goal(name, None, listed)
+        return Goal(name, None, _needed(listed, name))
     raise UnknownNameError("recipe or variant", name, [*recipe_names(), *known])
+
+
+def _needed(models: ModelsFile, name: str) -> ModelsFile:
+    """The file with that variant, and what it is made of, alone: other sources may be absent."""
+    needed, wanted = {name}, [name]
+    while wanted:
+        variant = models.variant(wanted.pop())
+        above = () if variant.recipe is None else variant.recipe.others()
+        above += () if variant.parent is None else (variant.parent,)
+        wanted += [one for one in above if one not in needed]
+        needed |= set(above)
+    kept = tuple(v for v in models.variants if v.name in needed)
+    return ModelsFile(variants=kept, targets=models.targets)
 
 
 def expectations(goal: Goal, *, force: bool = False) -> tuple[Derived, ...]:
