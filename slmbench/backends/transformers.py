@@ -23,9 +23,12 @@ from slmbench.backends.hf_folder import FolderSize, check_folder
 from slmbench.backends.options import read_options
 from slmbench.backends.probe import NUDGE, agreement, probe_packs
 from slmbench.backends.protocol import BackendError, Batching, Capabilities, LoadJob, Sharing
+from slmbench.backends.speculative import DRAFTED, SpeculativeDecoder, one_row, with_draft
+from slmbench.backends.steps import Decoder
 from slmbench.backends.text import PROBE, LocalBackend
 from slmbench.backends.transformers_attention import UnsupportedAttentionError
-from slmbench.backends.transformers_decode import TorchDecoder
+from slmbench.backends.transformers_decode import TorchDecoder, TorchReader
+from slmbench.backends.transformers_draft import load_draft
 from slmbench.backends.transformers_generate import TorchBatch
 from slmbench.backends.transformers_kernels import FastKernels, available
 from slmbench.backends.transformers_kv import QUANTIZED, quantized_cache
@@ -81,6 +84,10 @@ class TransformersOptions(Frozen):
     generate_batch: int = Field(default=32, ge=1, le=256)
     """Most answers of a quality task that are written at a time; 1: each alone. Workloads that
     are timed take no notice of it."""
+    draft: str | None = None
+    """Variant that proposes tokens (speculative decoding); of the same models file."""
+    draft_tokens: int = Field(default=4, ge=1, le=32)
+    """Most tokens that it proposes at a time."""
 
 
 class TransformersBackend(LocalBackend):
@@ -91,6 +98,7 @@ class TransformersBackend(LocalBackend):
     def __init__(self) -> None:
         self._options = TransformersOptions()
         self._model: Any = None
+        self._draft: TorchReader | None = None
         self._tokenizer: Any = None
         self._device = torch.device("cpu")
         self._ends: frozenset[int] = frozenset()
@@ -127,8 +135,13 @@ class TransformersBackend(LocalBackend):
         self._quantized = None
         if options.kv_type == "quantized":
             self._quantized = self._quantize_cache(config)
-        self._scorer = self._kernels = self._verdict = self._batching = None
-        return self._info(job, size, config)
+        self._scorer = self._kernels = self._verdict = self._batching = self._draft = None
+        info = self._info(job, size, config)
+        if job.draft is not None:
+            with endings(loading=job.draft.name):
+                self._draft, kv = load_draft(job, self._model, self._tokenizer)
+            info = with_draft(info, kv)
+        return info
 
     def _quantize_cache(self, config: Any) -> Callable[[], Any]:
         if self._odd_cache:
@@ -160,7 +173,7 @@ class TransformersBackend(LocalBackend):
 
     def close(self) -> None:
         """Free the model; may be called again."""
-        self._model = self._tokenizer = self._scorer = self._kernels = None
+        self._model = self._tokenizer = self._scorer = self._kernels = self._draft = None
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
 
@@ -306,6 +319,7 @@ class TransformersBackend(LocalBackend):
 
     def _room(self) -> Room:
         rows, reason = self._options.generate_batch, self._odd_cache
+        reason = reason or (DRAFTED if self._draft is not None else "")
         if not reason and rows < 2:
             reason = "asked for by the target's options"
         return Room(1 if reason else rows, max(_CELLS, self._context), reason)
@@ -336,7 +350,13 @@ class TransformersBackend(LocalBackend):
             yield torch.log_softmax(logits[0], -1, dtype=torch.float32)
             start = stop
 
-    def _decoder(self, rows: int) -> TorchDecoder:
+    def _decoder(self, rows: int) -> Decoder:
+        if self._draft is not None:
+            one_row(rows)
+            target = TorchReader(
+                self._require_model(), self._device, self._new_cache, self._context
+            )
+            return SpeculativeDecoder(target, self._draft, self._options.draft_tokens)
         known = self._plain_cache or self._quantized is not None
         return TorchDecoder(self._require_model(), self._device, self._new_cache if known else None)
 

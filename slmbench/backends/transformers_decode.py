@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from slmbench.backends.protocol import BackendError
+from slmbench.backends.speculative import Picks
 from slmbench.backends.steps import Step
 from slmbench.backends.transformers_load import endings
 from slmbench.prefix_tree import Ids
@@ -126,6 +127,39 @@ class TorchDecoder:
 
     def _tensor(self, rows: Sequence[Sequence[int]]) -> torch.Tensor:
         return torch.tensor(rows, dtype=torch.long, device=self._device)
+
+
+class TorchReader:
+    """A :class:`slmbench.backends.speculative.Reader` in one growing cache, of plain layers."""
+
+    def __init__(
+        self, model: Any, device: torch.device, new_cache: Callable[[], Any], room: int
+    ) -> None:
+        self._model, self._device, self._new_cache = model, device, new_cache
+        self._keeps = "logits_to_keep" in inspect.signature(type(model).forward).parameters
+        self._cache = new_cache()
+        self.room = room
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._cache = self._new_cache()
+
+    def read(self, tokens: Ids, wanted: int) -> Picks:
+        """One pass."""
+        ids = torch.tensor([tokens], dtype=torch.long, device=self._device)
+        keep = {"logits_to_keep": max(1, wanted)} if self._keeps else {}
+        with torch.inference_mode(), endings():
+            output = self._model(input_ids=ids, use_cache=True, past_key_values=self._cache, **keep)
+            top, best = output.logits[0, -max(1, wanted) :].max(-1)
+            # one transfer: on a GPU it also waits for the kernels
+            chosen, finite = torch.stack((best, top.isfinite().long())).tolist()
+        return Picks(tuple(chosen[:wanted]), all(finite[:wanted]))
+
+    def keep(self, length: int) -> None:
+        """Cut the cache; a negative number says how many tokens go."""
+        beyond = int(self._cache.get_seq_length()) - length
+        if beyond > 0:
+            self._cache.crop(-beyond)
 
 
 def _grown(padding: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -48,4 +48,13 @@ LATENCY: tuple[Metric, ...] = (
         "Engine's share of decoding",
         "time inside engine calls / (last - first token): the rest is Python's",
     ),
+    Metric(
+        "acceptance_rate",
+        "fraction",
+        "higher",
+        "median",
+        "Accepted draft tokens",
+        "speculative decoding: proposed tokens that were the target's own greedy choice / "
+        "proposed tokens; those after a refused one count as refused",
+    ),
 )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from slmbench.backends import Backend
 from slmbench.records import ModelInfo, Observation
 from slmbench.requests import (
+    GenerateOutput,
     GenerateRequest,
     Item,
     ItemOutput,
@@ -105,6 +107,31 @@ def sharing_observation(
     return Observation(
         kind="shared_prefix", value=float(shared), unit="", message=f"{how}: {reason}"
     )
+
+
+@dataclass(slots=True)
+class Acceptance:
+    """How often a draft's tokens were the model's own."""
+
+    drafted: int = 0
+    accepted: int = 0
+
+    def add(self, output: ItemOutput) -> None:
+        """Count an item's answers."""
+        written = [o for o in output.outputs if isinstance(o, GenerateOutput)]
+        self.drafted += sum(o.drafted for o in written)
+        self.accepted += sum(o.accepted for o in written)
+
+    def observation(self) -> Observation | None:
+        """What is to be told; None: nothing was proposed."""
+        if not self.drafted:
+            return None
+        return Observation(
+            kind="acceptance_rate",
+            value=self.accepted / self.drafted,
+            unit="fraction",
+            message=f"{self.accepted} of {self.drafted} tokens of the draft were accepted",
+        )
 
 
 def cache_file(folder: Path, model: ModelInfo, spec: RunSpec) -> Path:

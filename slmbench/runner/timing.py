@@ -8,13 +8,14 @@ from slmbench.records import Measurement, Provenance
 from slmbench.requests import GenerateOutput
 
 _NS = 1e-9
-_DERIVED = frozenset({"prefill_rate", "decode_rate", "engine_share"})
+_DERIVED = frozenset({"prefill_rate", "decode_rate", "engine_share", "acceptance_rate"})
 
 
 def latency_measurements(
     outputs: Sequence[GenerateOutput], point: str, *, batch: int = 1
 ) -> tuple[Measurement, ...]:
-    """Samples of ttft, tpot, itl, e2e [s], of prefill and decode rate [tok/s] and engine_share.
+    """Samples of ttft, tpot, itl, e2e [s], of prefill and decode rate [tok/s], engine_share and,
+    where a draft proposed tokens, acceptance_rate.
 
     One sample per repetition, for itl one per gap. ``outputs`` holds one output per repetition
     (of a batch, the first: its time stamps are shared, and the rates count all ``batch`` rows).
@@ -57,6 +58,7 @@ def _rates(outputs: Sequence[GenerateOutput], batch: int) -> dict[str, list[floa
         "prefill_rate": [batch * o.evaluated_tokens / _first(o) for o in prompts],
         "decode_rate": [batch * (len(o.token_ns) - 1) / _span(o) for o in long],
         "engine_share": [o.engine_ns * _NS / _span(o) for o in long if o.engine_ns is not None],
+        "acceptance_rate": [o.accepted / o.drafted for o in outputs if o.drafted],
     }
 
 

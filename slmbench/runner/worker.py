@@ -25,6 +25,7 @@ from slmbench.process import enter_child, limit_memory
 from slmbench.records import Environment, ModelInfo, PhaseRecord, Status
 from slmbench.requests import ItemSet
 from slmbench.runner.answering import (
+    Acceptance,
     answers,
     batching_observation,
     cache_file,
@@ -185,12 +186,16 @@ def _answer_items(cell: CellJob, work: TaskSpec, model: LoadedModel, send: Send)
     if cell.cache is not None:
         backend.remember(cache_file(Path(cell.cache), model.info, cell.spec))
     send(CellStarted(digest=cell.spec.digest, steps=len(items)))
+    acceptance = Acceptance()
     with Watch.of(("interference",), cell.spec.target.device).phase("items") as phase:
         for first in range(0, len(items), stride := cell.look_every or len(items)):
             if first and not _told_to_go_on(first, send):
                 break
             for output in answers(backend, items[first : first + stride], share=share):
+                acceptance.add(output)
                 send(StepDone(output=output))
+        if (accepted := acceptance.observation()) is not None:
+            phase.observe(accepted)
         for told in (sharing_observation, batching_observation):
             if (seen := told(backend, items, share=share)) is not None:
                 phase.observe(seen)
