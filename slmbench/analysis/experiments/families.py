@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from slmbench.analysis.experiments.contrasts import (
+    contrast_conclusions,
+    contrast_grids,
+    contrasts,
+)
 from slmbench.analysis.experiments.findings import (
     Chapter,
     Column,
@@ -24,14 +29,20 @@ from slmbench.analysis.experiments.ladder import (
 )
 from slmbench.analysis.experiments.making import making_chapter
 from slmbench.analysis.experiments.material import Material
+from slmbench.analysis.experiments.outcomes import ACCURACY
 from slmbench.analysis.experiments.overview import overview
 
 
 def find(material: Material) -> Findings:
     """Ladders side by side, and who loses most at each step that all have."""
     found = ladders(material)
-    said: list[Conclusion] = [c for one in found for c in (monotone(one), collapse_point(one))]
+    said: list[Conclusion] = []
+    for one in found:
+        scored = any(o.metric in ACCURACY for o in one.outcomes)
+        said += [monotone(one), *([collapse_point(one)] if scored else [])]
     said += _ranked(material, found)
+    beside = contrasts(material)
+    said += contrast_conclusions(material, beside)
     plots = tuple(p for p in (distance_plot(found), loss_plot(found)) if p is not None)
     return Findings(
         tuple(said),
@@ -40,6 +51,7 @@ def find(material: Material) -> Findings:
                     (_side_by_side(material, found),), plots),
             Chapter("ladders", "Step by step", (),
                     tuple(ladder_grid(material, one) for one in found)),
+            Chapter("contrasts", "Compared within a family", (), contrast_grids(beside)),
             Chapter("outcomes", "What was measured", (), (overview(material),)),
             making_chapter(material),
         ),
