@@ -1,45 +1,28 @@
 """Topics of passages, and who gets which: data of clients that are unlike each other.
 
 Topics are clusters (Lloyd's k-means, Lloyd 1982, seeded as k-means++, Arthur & Vassilvitskii
-2007) of hashed bags of words, weighted by inverse document frequency (Spärck Jones 1972) and of
-length 1, so that distance is by cosine. Nothing but NumPy is needed, and the same texts and seed
-give the same topics on every machine of one NumPy version.
+2007) of hashed words, weighted by inverse document frequency and of length 1 as for the selection
+by diversity, so that distance is by cosine. The same texts and seed give the same topics on every
+machine of one NumPy version.
 """
 
 from __future__ import annotations
 
-import re
-import zlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from slmbench.lifecycle.training.selection import words
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    Matrix = npt.NDArray[np.float32]
+    Matrix = npt.NDArray[np.float64]
     Labels = npt.NDArray[np.int64]
 
-BUCKETS = 512
-"""Columns that words are hashed into."""
 _ROUNDS = 25
 _ATTEMPTS = 10
-_WORD = re.compile(r"[a-z]{4,}")
-"""Shorter words say little about the topic."""
-
-
-def bags(texts: Sequence[str], buckets: int = BUCKETS) -> Matrix:
-    """A row of length 1 (or 0 for a text without words) for every text, shape (texts, buckets)."""
-    counts = np.zeros((len(texts), buckets), np.float32)
-    for row, text in enumerate(texts):
-        for word in _WORD.findall(text.lower()):
-            counts[row, zlib.crc32(word.encode()) % buckets] += 1
-    seen = (counts > 0).sum(0)
-    weighted = np.log1p(counts) * np.log((1 + len(texts)) / (1 + seen)).astype(np.float32)
-    lengths = np.linalg.norm(weighted, axis=1, keepdims=True)
-    found: Matrix = (weighted / np.where(lengths > 0, lengths, 1)).astype(np.float32)
-    return found
 
 
 def topics(texts: Sequence[str], count: int, seed: int) -> Labels:
@@ -47,7 +30,7 @@ def topics(texts: Sequence[str], count: int, seed: int) -> Labels:
 
     The tightest of a few attempts from other first centres.
     """
-    rows = bags(texts)
+    rows = words(texts)
     drawn = np.random.default_rng(seed)
     attempts = [_clusters(rows, min(count, len(texts)), drawn) for _ in range(_ATTEMPTS)]
     return max(attempts, key=lambda attempt: attempt[1])[0]
@@ -112,7 +95,7 @@ def _spread(rows: Matrix, count: int, drawn: np.random.Generator) -> Matrix:
 
 def _distances(rows: Matrix, centre: Matrix) -> npt.NDArray[np.float64]:
     """Squared distances of every row to one point."""
-    found: npt.NDArray[np.float64] = ((rows - centre) ** 2).sum(1).astype(np.float64)
+    found: npt.NDArray[np.float64] = ((rows - centre) ** 2).sum(1)
     return found
 
 

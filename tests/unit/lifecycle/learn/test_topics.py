@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from little_training import passages
 
-from slmbench.lifecycle.training.topics import bags, dealt, shares, topics
+from slmbench.lifecycle.training.topics import dealt, shares, topics
+
+pytestmark = pytest.mark.engine
 
 
 def test_texts_without_common_words_fall_into_their_kinds() -> None:
@@ -18,11 +20,6 @@ def test_texts_without_common_words_fall_into_their_kinds() -> None:
         assert len(set(labels[kind::3])) == 1
     assert len(set(labels.tolist())) == 3
     assert np.array_equal(labels, topics(texts, 3, seed=1))
-
-
-def test_a_text_without_words_is_at_the_origin() -> None:
-    rows = bags(["1 2 3", "bread flour"])
-    assert np.linalg.norm(rows, axis=1).tolist() == pytest.approx([0.0, 1.0])
 
 
 @given(
