@@ -35,6 +35,7 @@ Floats = npt.NDArray[np.float32]
 Sums = npt.NDArray[np.float64]
 
 _F32 = 0
+_NO_FLASH = 0
 _OBJECT_BYTES = 32
 """Of ``struct ggml_object``, which ``ggml_tensor_overhead`` counts too."""
 
@@ -128,6 +129,8 @@ def observe(
     params = native.llama_context_default_params()
     params.n_ctx = params.n_batch = params.n_ubatch = params.n_outputs_max = longest
     params.n_threads = params.n_threads_batch = threads
+    params.type_k = params.type_v = _F32
+    params.flash_attn_type = _NO_FLASH
     params.cb_eval = collector.callback
     context = native.llama_init_from_model(model.handle, params)
     if not context:

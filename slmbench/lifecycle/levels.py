@@ -21,6 +21,8 @@ _FEW_VALUES = 16
 _LARGER = (64, 128, 256)
 _FITTING = 0.95
 """Share of the groups that must be on a grid."""
+_SAME = 1.25
+"""Chance shows a larger group so many more of the same levels."""
 _DIVISORS = 8
 """The smallest gap between values may be so many steps."""
 _TOLERANCE = 0.05
@@ -45,18 +47,24 @@ def levels_of(matrix: Floats) -> Levels | None:
     """
     step = max(1, matrix.shape[0] // _ROWS)
     rows = np.ascontiguousarray(matrix[::step][:_ROWS, :_COLUMNS], dtype=np.float32)
+    return _largest_group(rows, uneven=False) or _largest_group(rows, uneven=True)
+
+
+def _largest_group(rows: Floats, *, uneven: bool) -> Levels | None:
+    """The largest groups that are on a grid each, and have no more levels than smaller ones.
+
+    Groups that are too large hold several grids: few uneven values are then more values.
+    """
     found: Levels | None = None
-    for group in (32, *_LARGER, None):
-        count = _common_levels(rows, group)
-        if count is None:
+    for group in (32, *_LARGER, None) if uneven else (16, 32, *_LARGER, None):
+        count = _common_levels(rows, group, uneven=uneven)
+        if count is None or (uneven and found and count > _SAME * found.count):
             break
         found = Levels(count, group)
-    if found is None and (count := _common_levels(rows, 16)) is not None:
-        found = Levels(count, 16)
     return found
 
 
-def _common_levels(rows: Floats, group: int | None) -> int | None:
+def _common_levels(rows: Floats, group: int | None, *, uneven: bool) -> int | None:
     """Levels of all but a few groups of that size; None where too few are on a grid."""
     size = group or rows.shape[1]
     if size > rows.shape[1] or size < 3:
@@ -68,9 +76,11 @@ def _common_levels(rows: Floats, group: int | None) -> int | None:
     telling = distinct > 2
     if telling.mean() < 0.5:
         return None
-    levels = _uniform(groups[telling], gaps[telling])
-    few = distinct[telling] <= min(_FEW_VALUES, size // 2)
-    levels = np.where((levels == 0) & few, distinct[telling], levels)
+    if uneven:
+        few = distinct[telling] <= min(_FEW_VALUES, size // 2)
+        levels = np.where(few, distinct[telling], 0)
+    else:
+        levels = _uniform(groups[telling], gaps[telling])
     if (levels > 0).mean() < _FITTING:
         return None
     return int(np.quantile(levels[levels > 0], _FITTING, method="higher"))
