@@ -17,7 +17,6 @@ import hashlib
 import math
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -25,7 +24,13 @@ import torch
 
 from slmbench.errors import ArtefactError, InterruptedRunError
 from slmbench.lifecycle.training.checkpoint import Checkpoints, Position, Signals
-from slmbench.lifecycle.training.validation import Forward, HeldOut, logits_of, rows_of
+from slmbench.lifecycle.training.validation import (
+    Forward,
+    HeldOut,
+    computing,
+    logits_of,
+    rows_of,
+)
 from slmbench.lifecycle.workbench import Workbench
 from slmbench.made import CurvePoint
 from slmbench.spec.base import digest_of
@@ -235,7 +240,7 @@ class _Running:
         for part in rows.split(at_once):
             if signals.seen:
                 self._give_up()
-            with _compute(self.task.recipe):
+            with computing(self.task.recipe.compute):
                 loss = self.task.objective.loss(self.task.model, part) * (len(part) / len(rows))
             loss.backward()
             total += float(loss.detach())
@@ -255,7 +260,7 @@ class _Running:
 
     def _point(self, loss: float | None) -> None:
         held_out = self.task.held_out
-        with _compute(self.task.recipe):
+        with computing(self.task.recipe.compute):
             taken = held_out.loss(self.task.model, self.task.forward) if held_out else None
         tokens = self.step * self.task.recipe.batch * self.task.recipe.sequence
         self.curve.append(
@@ -327,9 +332,3 @@ def _order(seed: int, turn: int, rows: int) -> list[int]:
     made = torch.Generator().manual_seed((seed * 1_000_003 + turn) % (1 << 63))
     found: list[int] = torch.randperm(rows, generator=made).tolist()
     return found
-
-
-def _compute(recipe: Train) -> Any:
-    if recipe.compute == "bfloat16":
-        return torch.autocast("cpu", dtype=torch.bfloat16)
-    return nullcontext()

