@@ -5,7 +5,7 @@ operations a token for forward and backward pass over N weights (Kaplan et al. 2
 2001.08361), 4 N where the weights themselves get no gradient (low-rank updates, soft prompts), 2 N
 for a forward pass (a teacher, calibration). Memory of training in float32: 4 bytes of every weight,
 and 12 of every trained one (gradient and AdamW's two moments), activations of one pass over part
-of a batch, logits, and a copy while the product is saved.
+of a batch, logits, and a copy of the weights while low-rank updates are merged.
 
 The rate comes from what was made on this machine before, else from the peaks that
 `slmbench doctor --peaks` has measured, else it is a guess.
@@ -205,11 +205,11 @@ def _training_memory(recipe: Train, size: Shape, others: Sequence[Shape | None])
     wide = 2 if recipe.compute == "bfloat16" else 4
     activations = tokens * size.layers * (20 * size.hidden + 5 * size.inner) * wide
     logits = 5 * 4 * tokens * size.vocabulary
-    saving = 4 * size.parameters
+    merging = 4 * size.parameters if isinstance(recipe.update, LoraUpdate) else 0
     teacher = others[0] if recipe.teacher is not None and others else None
     taught = 0 if teacher is None else 4 * teacher.parameters + 2 * logits
     copies = 2 * size.parameters if recipe.compute == "bfloat16" else 0
     quantized = 4 * size.parameters if recipe.quantize is not None else 0
     weights = 4 * size.parameters + 12 * trained
     learning = weights + activations + logits + taught + copies + quantized
-    return round(_TRAINING_RUNTIME + learning + saving)
+    return round(_TRAINING_RUNTIME + learning + merging)
