@@ -20,7 +20,7 @@ from shape_bench import backend_logits, bench, family, load, write
 from slmbench.content import content_of
 from slmbench.errors import ArtefactError, PrerequisiteError
 from slmbench.lifecycle import merge
-from slmbench.lifecycle.mergekit import configuration
+from slmbench.lifecycle.mergekit import configuration, find_program
 from slmbench.made import MergeFacts
 from slmbench.spec.recipe import Merge
 
@@ -162,10 +162,10 @@ def test_other_families_and_vocabularies_are_refused(
 def test_mergekit_is_asked_for_and_missing(
     pair: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("slmbench.lifecycle.mergekit.find_program", lambda: None)
     with pytest.raises(PrerequisiteError, match="no program mergekit-yaml") as error:
         make(*pair, tmp_path / "o", tool="mergekit")
-    assert "pip install mergekit" in str(error.value.hint)
+    assert "slmbench[mergekit]" in str(error.value.hint)
 
 
 def test_mergekit_is_given_both_folders(
@@ -175,9 +175,10 @@ def test_mergekit_is_given_both_folders(
     program.parent.mkdir()
     program.write_text(
         f'#!/bin/sh\ncp "$1" {tmp_path}/asked.json; mkdir -p "$2"; cp {pair[1]}/* "$2"\n'
+        'echo "$1" > "$2/README.md"\n'
     )
     program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
+    monkeypatch.setattr("slmbench.lifecycle.mergekit.find_program", lambda: str(program))
     path, facts = make(*pair, tmp_path / "o", tool="mergekit", method="slerp", t=0.3)
     asked = json.loads((tmp_path / "asked.json").read_text())
     assert [m["model"] for m in asked["models"]] == [str(p) for p in pair]
@@ -185,8 +186,22 @@ def test_mergekit_is_given_both_folders(
     assert asked["parameters"] == {"t": 0.3}
     assert facts.tool == "mergekit-yaml"
     assert (path / "tokenizer.json").is_file()
+    assert not (path / "README.md").exists()
+    assert asked["out_dtype"] == "float32"
     linear = configuration(recipe(t=0.3), *pair)
     assert [m["parameters"]["weight"] for m in linear["models"]] == [0.7, 0.3]
     program.write_text("#!/bin/sh\necho 'no such method' >&2; exit 3\n")
     with pytest.raises(ArtefactError, match="code 3: no such method"):
         make(*pair, tmp_path / "p", tool="mergekit")
+
+
+@pytest.mark.parametrize("method", ["linear", "slerp"])
+def test_mergekit_agrees(method: str, pair: tuple[Path, Path], tmp_path: Path) -> None:
+    """An implementation by others, where it is installed."""
+    if find_program() is None:
+        pytest.skip("needs mergekit: pip install 'slmbench[mergekit]'")
+    ours, _ = make(*pair, tmp_path / "1", method=method, t=0.3)
+    theirs, facts = make(*pair, tmp_path / "2", method=method, t=0.3, tool="mergekit")
+    assert facts.tool == "mergekit-yaml"
+    for name, found in load(theirs).state_dict().items():
+        torch.testing.assert_close(found, load(ours).state_dict()[name], rtol=1e-4, atol=1e-5)
