@@ -3,7 +3,7 @@
 For each decoder block the library learns, by signed gradient descent, whether a weight is rounded
 up or down and how far each group's range is clipped, so that the block's output on calibration text
 changes least. The result is stored as float32 on the grid, as :mod:`slmbench.lifecycle.rtn` does
-it: the same grid, the same bits, other levels. Embedding and output head stay as they were.
+it: as many bits, with scales of its own. Embedding and output head stay as they were.
 """
 
 from __future__ import annotations
@@ -86,7 +86,8 @@ def _learn(
     """Round the model's weights in place; the scales [rows, groups] of each layer by its name."""
     logging.getLogger("autoround").setLevel(logging.WARNING)
     gc.collect()
-    gc.freeze()  # the library collects garbage at every step, which takes longer than the step
+    gc.freeze()  # the library collects garbage at every step, which takes longer than the step;
+    # this process ends with the artefact, so nothing is lost
     library = Library(
         model,
         AutoTokenizer.from_pretrained(parent, local_files_only=True),
@@ -104,7 +105,6 @@ def _learn(
         amp=False,
     )
     library.quantize()
-    gc.unfreeze()
     model.float().eval()
     modules = dict(model.named_modules())
     return {

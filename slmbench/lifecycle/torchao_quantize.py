@@ -26,7 +26,7 @@ from torchao.utils import TorchAOBaseTensor
 from transformers import AutoModelForCausalLM, TorchAoConfig
 
 from slmbench.errors import ArtefactError, UnsupportedModelError
-from slmbench.lifecycle.float_folder import require_float, save_folder
+from slmbench.lifecycle.float_folder import decoder_linears, require_float, save_folder
 from slmbench.lifecycle.hf_folder import folded_modules
 from slmbench.lifecycle.workbench import Product, Workbench
 from slmbench.made import TorchaoFacts
@@ -39,15 +39,13 @@ _FLOAT_BITS = 16
 def make(recipe: TorchaoQuantize, bench: Workbench) -> Product:
     """Write ``hf/``; the logits after reloading must equal those before saving."""
     torch.set_num_threads(bench.threads)
-    require_float(bench.parent, "torchao")
+    _check_rows(require_float(bench.parent, "torchao"), recipe)
     bench.report(f"quantizing linear layers ({recipe.scheme})")
     model = AutoModelForCausalLM.from_pretrained(
         bench.parent, quantization_config=TorchAoConfig(_config(recipe)), local_files_only=True
     ).eval()
     quantized = {n: p for n, p in model.named_parameters() if isinstance(p, TorchAOBaseTensor)}
     kept = [n for n, p in model.named_parameters() if not isinstance(p, TorchAOBaseTensor)]
-    if not quantized:
-        raise _nothing(recipe, model)
     bits = _grid_bits(model, recipe, quantized) if recipe.scheme == "int4_weight_only" else None
     out = save_folder(model, bench.parent, bench.out)
     before = _probe(model)
@@ -69,13 +67,19 @@ def _config(recipe: TorchaoQuantize) -> Any:
     return IntxWeightOnlyConfig(weight_dtype=torch.int4, granularity=PerGroup(recipe.group_size))
 
 
-def _nothing(recipe: TorchaoQuantize, model: Any) -> UnsupportedModelError:
-    fit = "" if recipe.scheme != "int4_weight_only" else " whose rows group_size divides"
-    return UnsupportedModelError(
-        f"torchao finds no torch.nn.Linear{fit} in a {model.config.model_type}",
-        hint="it works on models that are built of them: llama, mistral, qwen2, gpt_neox, mamba "
-        "and most others",
-    )
+def _check_rows(config: Any, recipe: TorchaoQuantize) -> None:
+    """UnsupportedModelError without linear layers, or where a group does not divide their rows."""
+    with torch.device("meta"):
+        linears = decoder_linears(AutoModelForCausalLM.from_config(config), "torchao")
+    if recipe.scheme != "int4_weight_only":
+        return
+    for name, layer in linears.items():
+        if layer.in_features % recipe.group_size:
+            raise UnsupportedModelError(
+                f"group_size {recipe.group_size} does not divide the {layer.in_features} columns "
+                f"of {name}",
+                hint="choose a group_size that divides all rows, such as 32",
+            )
 
 
 def _grid_bits(model: Any, recipe: TorchaoQuantize, quantized: Mapping[str, Any]) -> float:
