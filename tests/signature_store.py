@@ -94,7 +94,7 @@ def talk(
 
 def trained(
     root: Path, ref: VariantRef, before: float, after: float, *, seed: int = 1,
-    tokens: int = 4096, parent_identity: str | None = None,
+    tokens: int = 4096, parent_identity: str | None = None, learning_rate: float = 1e-4,
 ) -> None:  # fmt: skip
     """The record of a training, as the campaign keeps it."""
     text = TextFacts(sources=("made for tests",), sha256=b.sha("held out"), texts=9, tokens=9,
@@ -108,7 +108,7 @@ def trained(
         validation_text=text, curve=curve, interruptions=0,
     )  # fmt: skip
     facts = TrainFacts(training=training, parameters=100, reload_max_logit_difference=0)
-    recipe = Train(technique="train", tokens=4096, seed=seed)
+    recipe = Train(technique="train", tokens=4096, seed=seed, learning_rate=learning_rate)
     keep(root, ref, made(ref, recipe, facts, parent_identity))
 
 

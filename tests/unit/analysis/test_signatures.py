@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -254,6 +255,8 @@ def test_stiffness_is_gap_closure_with_the_base_trained_too(shelf: b.Shelf) -> N
     found = s.finding(shelf.root, "stiff", "stiffness")
     assert found.verdict == "not decidable"
     assert "no base trained with the same budget" in found.reason
+    s.trained(shelf.root, tuned, 1.0, 0.9, tokens=8192)
+    assert s.finding(shelf.root, "stiff", "stiffness").verdict == "not decidable"
     s.trained(shelf.root, tuned, 1.0, 0.9)
     found = s.finding(shelf.root, "stiff", "stiffness")
     assert (found.verdict, found.severity) == ("yes", "moderate")
@@ -272,6 +275,8 @@ def test_seeds_give_stiffness_an_interval(shelf: b.Shelf) -> None:
         ref = b.variant(f"seed{seed}", parent="pruned", stage="recovered")
         s.trained(shelf.root, ref, 1.5, after, seed=seed)
         s.choice(shelf, ref, s.both(0.5))
+    other = b.variant("faster", parent="pruned", stage="recovered")
+    s.trained(shelf.root, other, 1.5, 0.9, learning_rate=1e-3)
     found = s.finding(shelf.root, "seed0", "stiffness")
     first = found.evidence[0]
     assert (found.verdict, first.n) == ("not decidable", 3)
@@ -361,3 +366,43 @@ def test_runs_that_were_mismeasured_prove_nothing(shelf: b.Shelf) -> None:
         )  # fmt: skip
     found = s.finding(shelf.root, "child", "accuracy collapse")
     assert (found.verdict, found.reason) == ("not decidable", "no results of accuracy tasks")
+
+
+def scored(shelf: b.Shelf, ref: VariantRef, right: Sequence[bool]) -> None:
+    asked = b.choice_items("arc_easy", len(right))
+    shelf.task(b.cell(ref, b.task("arc_easy", "acc")), asked, {"acc": [float(r) for r in right]})
+
+
+def test_a_loss_that_is_not_resolved_is_no_collapse(shelf: b.Shelf) -> None:
+    """At guessing, next to nothing left, but on other items than the parent: 11 down, 5 up."""
+    scored(shelf, ROOT, [i < 12 for i in range(24)])
+    scored(shelf, CHILD, [i < 1 or 12 <= i < 17 for i in range(24)])
+    found = s.finding(shelf.root, "child", "accuracy collapse")
+    assert found.verdict == "not decidable"
+    assert found.evidence[0].value == pytest.approx(0.25)
+
+
+def test_a_drop_near_the_margin_is_not_decided(shelf: b.Shelf) -> None:
+    s.choice(shelf, ROOT, s.both(0.9), items=60)
+    s.choice(shelf, CHILD, s.both(0.82), items=60)
+    found = s.finding(shelf.root, "child", "accuracy collapse")
+    assert found.verdict == "not decidable"
+    assert "neither shown nor ruled out" in found.reason
+
+
+def test_one_answer_for_everything_everywhere_is_dead_even_in_a_root(shelf: b.Shelf) -> None:
+    for task in ("a", "b"):
+        s.talk(shelf, ROOT, same_text(40, 1), task=task)
+    found = s.finding(shelf.root, "base", "dead outputs")
+    assert (found.verdict, found.severity) == ("yes", "severe")
+
+
+def test_loops_that_rise_in_one_task_are_not_ruled_out_by_the_mean(shelf: b.Shelf) -> None:
+    plain = [list(range(i, i + 20)) for i in range(300)]
+    looped = [[i, i + 1] * 10 if i < 21 else tokens for i, tokens in enumerate(plain)]
+    for task, mine in (("a", looped), ("b", plain)):
+        s.talk(shelf, ROOT, plain, task=task)
+        s.talk(shelf, CHILD, mine, task=task)
+    found = s.finding(shelf.root, "child", "repetition loops")
+    assert found.verdict == "not decidable"
+    assert {e.what for e in found.evidence} == {"mean of 2 tasks", "a"}
