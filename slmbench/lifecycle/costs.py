@@ -37,7 +37,7 @@ _SHARE_OF_PEAK = {"float32": 0.6, "bfloat16": 0.2}
 weights on two cores."""
 _GUESSED_RATE = 100e9
 """[operations/s] Two cores of a server."""
-_WRITING_RATE = 40.0
+_WRITING_RATE = 80.0
 """A teacher's text [tokens/s]."""
 _RUNTIME = 550_000_000
 """A process with torch and transformers in it [bytes]."""
@@ -47,8 +47,8 @@ _LOGITS = 1 << 25
 """Logits of one pass over part of a batch, at most (:mod:`.training.validation`)."""
 _BYTES_PER_TOKEN = 4.0
 _BYTES_PER_WEIGHT: Mapping[str, float] = {
-    "dequantize": 2.6, "gguf_export": 9.5, "gguf_quantize": 2.0, "torchao": 8.0, "cast": 8.0,
-    "rtn": 8.0, "sparsify": 8.0, "merge": 8.0, "depth_prune": 5.0, "width_prune": 6.0,
+    "dequantize": 2.6, "gguf_export": 9.0, "gguf_quantize": 2.0, "torchao": 7.0, "cast": 9.5,
+    "rtn": 3.5, "sparsify": 8.0, "merge": 5.0, "depth_prune": 4.0, "width_prune": 5.5,
     "low_rank": 8.0, "random_init": 4.0, "onnx_export": 16.0, "auto_round": 12.0,
 }  # fmt: skip
 """Peak memory of techniques that do not train, beside the process."""
@@ -182,7 +182,8 @@ def _memory(recipe: Recipe, size: Shape, others: Sequence[Shape | None]) -> int:
     """Peak of the maker [bytes]."""
     train = recipe.train if isinstance(recipe, PeftPrune | FedAvg) else recipe
     if isinstance(train, Train):
-        return _training_memory(train, size, others)
+        need, cap = _training_memory(train, size, others), train.caps.memory_mb
+        return need if cap is None else min(need, cap * 10**6)  # beyond it the maker dies
     if isinstance(recipe, LoraFinetune):
         lora = Train(technique="train", update=LoraUpdate(rank=recipe.rank),
                      sequence=recipe.max_tokens, batch=recipe.batch)  # fmt: skip

@@ -117,6 +117,10 @@ def test_full_training_needs_more_memory_than_low_rank_updates() -> None:
     assert taught - lora > 4 * SMOL.parameters
 
 
+def test_what_is_capped_needs_no_more_than_its_cap() -> None:
+    assert estimate(train(caps={"memory_mb": 1500}), SMOL).memory_bytes == 1_500_000_000
+
+
 def test_what_is_too_large_is_refused_with_numbers_and_a_way_out() -> None:
     need = CostEstimate(1.0, 6 * GB, "guess", SMOL)
     refuse_too_large("big", need, 7 * GB)
