@@ -63,7 +63,8 @@ class OnnxRuntimeOptions(Frozen):
     arena: bool = True
     """Memory that a pass has freed is kept for the next one: faster, and it never shrinks."""
     prepack: bool = True
-    """Weights are laid out for the kernels when they are loaded, which may keep them twice."""
+    """Weights are laid out for the kernels when they are loaded, which may keep them twice. Without
+    it int4 runs on other kernels, which are much slower and round activations otherwise."""
     draft: str | None = None
     """Variant that proposes tokens (speculative decoding); of the same models file."""
     draft_tokens: int = Field(default=4, ge=1, le=32)

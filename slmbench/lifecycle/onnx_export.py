@@ -94,7 +94,8 @@ def _build(recipe: OnnxExport, parent: Path, out: Path) -> None:
         done = subprocess.run(
             [*command, "--extra_options", *options],
             cwd=scratch,
-            env={**os.environ, "HF_HUB_OFFLINE": "1"},
+            # hashing decides the order of a graph's parts, and hence its digest
+            env={**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONHASHSEED": "0"},
             capture_output=True,
             text=True,
             check=False,
