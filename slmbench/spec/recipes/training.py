@@ -143,7 +143,7 @@ class Train(Technique):
     """Length of a row; texts are joined by the end token and cut into rows."""
     batch: int = Field(default=8, ge=1, le=4096)
     """Rows of a step."""
-    learning_rate: float = Field(default=1e-4, gt=0, le=1)
+    learning_rate: float = Field(default=5e-4, gt=0, le=1)
     """At its highest; it rises over the first part of the steps, then falls along a cosine to a
     tenth."""
     warmup: float = Field(default=0.05, ge=0, lt=1)
