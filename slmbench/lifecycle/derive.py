@@ -174,11 +174,13 @@ def _run_maker(job: MakeJob, report: Report) -> None:
             _let_it_save(job, child, report)
             raise
         ending = child.finish()
-        if cap.limit is not None and failure is None and not (done and ending.clean):
+        if failure is None and not ending.clean and cap.may_explain(ending):
             raise cap.exceeded(job.variant, known=ending.oom_killed)
     if failure is not None:
         raise _error_of(job, failure)
-    if not (done and ending.clean):
+    # "Done" is said when all is written and synced: leaving slowly afterwards, as an interpreter
+    # with large libraries does on a busy machine, takes nothing away.
+    if not (done and (ending.clean or ending.timed_out)):
         raise _death_of(job, ending)
 
 

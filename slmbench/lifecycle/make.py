@@ -210,4 +210,7 @@ def _say(pipe: IO[str], line: Any) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # the artefact is on the disk: taking an engine down again may take long

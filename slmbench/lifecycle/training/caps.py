@@ -16,6 +16,7 @@ from pathlib import Path
 
 from slmbench.errors import ArtefactError
 from slmbench.memory_group import MemoryGroup, memory_group
+from slmbench.process import Ending
 from slmbench.spec import Recipe
 from slmbench.spec.recipes.training import Caps, FedAvg, PeftPrune, Train
 
@@ -49,6 +50,13 @@ class MemoryCap:
     def address_space(self) -> int | None:
         """Limit that the process has to set itself [bytes]."""
         return None if self.group is not None else self.limit
+
+    def may_explain(self, ending: Ending) -> bool:
+        """Whether a maker that ended so may have died of the cap: killed, or, without a group, in
+        whatever way an allocation that fails shows."""
+        if self.limit is None:
+            return False
+        return self.group is None or ending.oom_killed or ending.signal == "SIGKILL"
 
     def exceeded(self, name: str, *, known: bool) -> ArtefactError:
         """The error for a maker that died of the cap (``known``), or may have."""

@@ -140,3 +140,19 @@ def test_no_source_at_all_is_said_before_training(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(PrerequisiteError, match="no energy counter and no estimate"):
         spending.EnergyCap.of(Caps(energy_j=5.0))
     assert spending.EnergyCap.of(Caps()) is None
+
+
+def test_only_a_killed_maker_died_of_its_group() -> None:
+    from slmbench.process import Ending
+
+    crashed, killed = (
+        Ending(exit_code=code, signal=name, timed_out=False, oom_killed=False, stderr_tail=())
+        for code, name in ((1, None), (None, "SIGKILL"))
+    )
+    group = MemoryGroup(Path("/nowhere"), 1)
+    for cap, expected in (
+        (caps.MemoryCap(), [False, False]),
+        (caps.MemoryCap(10**9, group), [False, True]),
+        (caps.MemoryCap(10**9, None, "no rights"), [True, True]),
+    ):
+        assert [cap.may_explain(ending) for ending in (crashed, killed)] == expected
