@@ -203,6 +203,7 @@ BASE = Look(weights=100, bytes=400, zeros=0, main="F32", sparse=0.0, levels=None
         (replace(BASE, levels=Levels(16, None)), recipe("train"), True, "16 levels in rows"),
         (replace(BASE, sparse=0.3, levels=Levels(9, 64)), recipe("train"), True, "30% zeros"),
         (BASE, recipe("rtn", bits=8), True, "by its technique"),
+        (replace(BASE, levels=Levels(16, 32)), recipe("low_rank"), False, "as its parent"),
         (BASE, recipe("train"), False, "computed with as stored: F32"),
         (replace(BASE, levels=Levels(16, 32)), recipe("gguf_quantize", type="F16"), False, "left"),
         (replace(BASE, main="IntxUnpackedToInt8Tensor int8"), recipe("train"), False, "int8"),
