@@ -34,10 +34,8 @@ _SPARSE_PART = 0.05
 """Share of the weights that such matrices must hold to count."""
 _GRID_PART = 0.25
 """Share of the weights that must be on a grid to count."""
-_MOVES = frozenset(
-    {"gguf_export", "cast", "onnx_export", "depth_prune", "width_prune", "low_rank"}
-)
-"""Techniques that leave weights, or matrices that they do not touch, on the grid where they were."""
+_MOVES = frozenset({"gguf_export", "cast", "onnx_export", "depth_prune", "width_prune", "low_rank"})
+"""Techniques that leave weights, or the matrices that they do not touch, on the grid they were on."""
 _FLOATS = frozenset({"F64", "F32", "F16", "BF16", "FLOAT", "FLOAT16", "BFLOAT16", "DOUBLE"})
 _UNPACKED = "IntxUnpackedToInt8Tensor"
 
