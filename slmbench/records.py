@@ -75,6 +75,7 @@ ObservationKind = Literal[
     "short_window",
     "shared_prefix",
     "batched_answers",
+    "acceptance_rate",
     "precision_reached",
     "precision_not_reached",
     "generator_lag",

@@ -250,7 +250,9 @@ _OBSERVED: Mapping[ObservationKind, Flag] = {
     "short_window": "short window",
     "precision_not_reached": "imprecise",
 }
-_NO_WARNING = frozenset[ObservationKind]({"shared_prefix", "batched_answers", "precision_reached"})
+_NO_WARNING = frozenset[ObservationKind](
+    {"shared_prefix", "batched_answers", "acceptance_rate", "precision_reached"}
+)
 """Kinds that say how something was done and make no number shaky."""
 if set(_OBSERVED) | _NO_WARNING != set(
     get_args(ObservationKind)
