@@ -13,7 +13,9 @@ pytest.importorskip("transformers", reason="needs transformers")
 from shape_bench import backend_logits, bench, family, logits, write
 
 from slmbench.errors import UnsupportedModelError
-from slmbench.lifecycle import cast, rtn, sparsify
+from slmbench.lifecycle import cast, random_init, rtn, sparsify
+from slmbench.lifecycle.training import train
+from slmbench.lifecycle.workbench import Workbench
 from slmbench.spec.load import load_models
 from slmbench.spec.recipe import Cast, RandomInit, RoundToNearest, Sparsify, TorchaoQuantize, Train
 
@@ -57,6 +59,29 @@ def test_int8_holds_every_linear_layer_of_every_family(kind: str, tmp_path: Path
     info, backend = backend_logits(product.path)
     assert info.parameters == model.num_parameters()
     assert info.weight_bytes < 4 * info.parameters
+    backend.close()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_family_can_be_drawn_and_trained(kind: str, tmp_path: Path) -> None:
+    asked = RandomInit(technique="random_init", architecture=kind, hidden_size=64, layers=1)
+    (tmp_path / "r").mkdir()
+    drawn = random_init.make(asked, Workbench(None, tmp_path / "r", 1, lambda _: None))
+    recipe = Train(
+        technique="train",
+        update={"kind": "full"},
+        text={"passages": ["boolq"], "held_out": 0.4},
+        tokens=1024,
+        sequence=32,
+        batch=4,
+        learning_rate=5e-3,
+        validations=2,
+    )
+    product = train.make(recipe, bench(drawn.path, tmp_path / "t"))
+    curve = product.facts.training.curve
+    assert curve[-1].validation < curve[0].validation - 0.3
+    info, backend = backend_logits(product.path)
+    assert info.parameters == drawn.facts.parameters
     backend.close()
 
 
