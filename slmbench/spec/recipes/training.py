@@ -98,7 +98,7 @@ class Teacher(Frozen):
 
     variant: Name
     """A folder (hf) with the same vocabulary."""
-    temperature: float = Field(default=2.0, gt=0, le=20)
+    temperature: float = Field(default=1.0, gt=0, le=20)
     """Of both softmaxes; the loss is multiplied by its square."""
     weight: float = Field(default=0.9, gt=0, le=1)
     """Of the divergence KL(teacher || student); the rest is the loss on the text."""

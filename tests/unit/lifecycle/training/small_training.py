@@ -36,12 +36,16 @@ def recipe(**changes: Any) -> Train:
 
 
 def bench(
-    parent: Path, out: Path, told: list[str] | None = None, checkpoints: Path | None = None
+    parent: Path,
+    out: Path,
+    told: list[str] | None = None,
+    checkpoints: Path | None = None,
+    threads: int = 1,
 ) -> Workbench:
     """One thread, so that the order of sums never changes."""
     out.mkdir(parents=True, exist_ok=True)
     report = (told if told is not None else []).append
-    return Workbench(parent, out, 1, report, checkpoints=checkpoints)
+    return Workbench(parent, out, threads, report, checkpoints=checkpoints)
 
 
 def write_passages(folder: Path, texts: Any) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from small_training import bench, recipe
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from slmbench.content import content_of
-from slmbench.errors import ArtefactError
+from slmbench.errors import ArtefactError, SlmbenchError
 from slmbench.lifecycle import Artefact, materialise, random_init
 from slmbench.lifecycle.training import train, updates
 from slmbench.lifecycle.workbench import Product
@@ -228,3 +230,45 @@ def test_it_is_made_through_the_child_process(parent: Path, tmp_path: Path) -> N
     assert found.made.tools["peft"]
     assert any("step 16 of 16" in line for line in told)
     assert not list((tmp_path / "cache" / "models" / ".checkpoints").glob("*"))
+
+
+def children() -> list[int]:
+    """Process ids of our own children."""
+    return [int(pid) for pid in Path("/proc/self/task").glob("*/children") for pid in _words(pid)]
+
+
+def _words(path: Path) -> list[str]:
+    try:
+        return path.read_text().split()
+    except OSError:
+        return []
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc to find the maker")
+def test_a_maker_that_is_told_to_end_goes_on_the_next_time(parent: Path, tmp_path: Path) -> None:
+    """Nothing half is offered; the second run makes the same bytes as one without a break."""
+    content = content_of(parent)
+    asked = recipe(tokens=300 * 128, sequence=32, validations=3)
+    wanted = variant(asked, "long")
+    there = Artefact(parent, content.sha256, content.bytes, None)
+    told: list[str] = []
+
+    def report(line: str) -> None:
+        told.append(line)
+        if "step 150 of 300" in line and not any("going on" in each for each in told):
+            for pid in children():
+                os.kill(pid, signal.SIGTERM)
+
+    with pytest.raises(SlmbenchError, match="interrupted after step"):
+        materialise(wanted, ref_of(wanted), there, base=tmp_path, report=report)
+    models = tmp_path / "cache" / "models"
+    assert not list(models.glob("*/variant.json"))
+    assert len(list((models / ".checkpoints").glob("*/step-*"))) == 1
+    found = materialise(wanted, ref_of(wanted), there, base=tmp_path, report=report)
+    assert found.made is not None
+    facts = found.made.facts
+    assert isinstance(facts, TrainFacts)
+    assert facts.training.interruptions == 1
+    assert not list((models / ".checkpoints").glob("*"))
+    alone = train.make(asked, bench(parent, tmp_path / "alone", threads=found.made.threads))
+    assert content_of(alone.path).sha256 == found.sha256
