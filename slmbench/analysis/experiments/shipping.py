@@ -65,12 +65,12 @@ def _answer(decision: Decision) -> Conclusion:
 
 
 def _sentence(choice: Choice) -> Conclusion:
-    said = "is ruled out" if choice.outcome == "ruled out" else "cannot be recommended"
+    """What rules it out; else what would have to be known. The table has both."""
     name = f"{choice.system.variant} on {choice.system.target}"
-    return Conclusion(
-        "ruled out" if choice.outcome == "ruled out" else "cannot be said",
-        quoted(f"{name} {said}: {choice.why}."),
-    )
+    if choice.outcome == "ruled out":
+        return Conclusion("ruled out", quoted(f"{name}: {'; '.join(choice.against)}."))
+    unknown = "; ".join(choice.unknown)
+    return Conclusion("cannot be said", quoted(f"{name} cannot be recommended: {unknown}."))
 
 
 def _grid(decision: Decision) -> Grid:

@@ -34,7 +34,9 @@ _WORDS: dict[str, Tone] = {
     "may ship": "good",
     "reference; may ship": "good",
     "ruled out": "bad",
+    "reference; ruled out": "bad",
     "cannot be said": "warn",
+    "reference; cannot be said": "warn",
 }
 """Words of findings that stand as badges: ``yes`` and ``no`` are answers to "does it collapse?"."""
 

@@ -233,3 +233,29 @@ def test_forgetting_is_the_change_on_other_text(lab: Laboratory) -> None:
         v == "worse" and s.startswith("“a fifth pruned”: training raised") and "+0.200" in s
         for v, s in said
     )
+
+
+def test_which_to_ship_ranks_and_says_what_is_against_the_others(lab: Laboratory) -> None:
+    """Two variants of one size: one answers as the parent does, the other loses 20 points."""
+    lab.answers("root", coin(1500, 2000))
+    for name, right in (("good", 1500), ("bad", 1100)):
+        lab.variant(name, "root")
+        lab.answers(name, coin(right, 2000))
+    arms = [{"name": "parent", "role": "parent", "variants": ["root"]}]
+    limits = {"cheapest_by": "artefact_size", "margin": 0.02}
+    told = lab.tell("which_to_ship", arms, limits=limits)
+    said = sentences(told)
+    assert said[0][0] == "ship"
+    assert ("ruled out", True) in [(v, "bad on fake-cpu" in s) for v, s in said]
+    assert not any("good on fake-cpu" in s for v, s in said if v != "ship")
+    ranking = told.findings.chapters[0].grids[0]
+    assert ranking.lines[-1].name == "bad"
+    assert ranking.lines[-1].cells[1] == "ruled out"
+
+
+def test_without_the_reference_nothing_is_recommended(lab: Laboratory) -> None:
+    lab.variant("good", "root")
+    lab.answers("good", coin(50, 100))
+    arms = [{"name": "parent", "role": "parent", "variants": ["root"]}]
+    told = sentences(lab.tell("which_to_ship", arms))
+    assert told == [("cannot be said", "There are no results of root: nothing can be chosen.")]
