@@ -49,8 +49,8 @@ class TrainingText(Frozen):
     their hash, each cut to 1,000 characters."""
     selection: Literal["random", "perplexity", "length", "diversity"] = "random"
     """Which part is kept. ``perplexity``: the middle of the parent's perplexity (Marion et al.
-    2023, arXiv 2309.04564). ``length``: the longest. ``diversity``: far from each other by their words
-    (k-centre, Sener & Savarese 2018, arXiv 1708.00489)."""
+    2023, arXiv 2309.04564). ``length``: the longest. ``diversity``: far from each other by their
+    words (k-centre, Sener & Savarese 2018, arXiv 1708.00489)."""
     keep: float = Field(default=1.0, gt=0, le=1)
     """Share of the passages that is kept."""
     written: Written | None = None

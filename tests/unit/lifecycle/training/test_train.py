@@ -22,6 +22,7 @@ from slmbench.content import content_of
 from slmbench.errors import ArtefactError, SlmbenchError
 from slmbench.lifecycle import Artefact, materialise, random_init
 from slmbench.lifecycle.training import train, updates
+from slmbench.lifecycle.training.material import material
 from slmbench.lifecycle.workbench import Product
 from slmbench.made import TrainFacts
 from slmbench.spec import Variant
@@ -171,6 +172,21 @@ def test_a_quantized_parent_is_recovered_on_its_dequantized_weights(
     config = json.loads((product.path / "config.json").read_text())
     assert "quantization_config" not in config
     assert product.facts.training.curve[-1].validation < product.facts.training.curve[0].validation
+
+
+@pytest.mark.parametrize("rule", ["random", "perplexity", "length", "diversity"])
+def test_a_selection_is_part_of_the_recipe(parent: Path, tmp_path: Path, rule: str) -> None:
+    """A quarter of what is not held out, and the validation text of the whole."""
+    model = updates.load_student(parent)
+    tokenizer = AutoTokenizer.from_pretrained(parent, local_files_only=True)
+    at = bench(parent, tmp_path / "out")
+    whole = material(recipe(), at, model, tokenizer)
+    text = {**recipe().text.model_dump(), "selection": rule, "keep": 0.25}
+    part = material(recipe(text=text), at, model, tokenizer)
+    assert part.facts.texts == len(part.corpus.texts) == round(len(whole.corpus.texts) / 4)
+    assert set(part.corpus.texts) < set(whole.corpus.texts)
+    assert part.held_out.facts == whole.held_out.facts
+    assert part.facts.sha256 != whole.facts.sha256
 
 
 def test_targets_that_are_not_there_are_answered_with_those_that_are(
