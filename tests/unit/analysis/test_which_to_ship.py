@@ -161,3 +161,38 @@ def test_another_reference_can_be_named(shelf: b.Shelf) -> None:
     decision = which_to_ship(load_results(shelf.root), Limits(), "good")
     assert decision.choices[0].system.variant == "bad"
     assert decision.reference == "good"
+
+
+def test_what_the_reference_shows_as_well_is_said_and_excused(shelf: b.Shelf) -> None:
+    put(shelf, BASE, 0.6, 3e8)
+    put(shelf, GOOD, 0.6, 2e8)
+    for ref in (BASE, GOOD):
+        s.talk(shelf, ref, [[i] * 40 for i in range(30)])
+    _, found = decide(shelf, margin=0.2)
+    assert found["good"].outcome == "may ship"
+    assert "dead outputs: shown, as by the reference" in found["good"].unchecked
+    put(shelf, BAD, 0.6, 1e8)
+    s.talk(shelf, BAD, [[i] * 40 for i in range(30)])
+    s.talk(shelf, BASE, [range(i, i + 40) for i in range(30)])
+    _, found = decide(shelf, margin=0.2)
+    assert found["bad"].outcome == "ruled out"
+    assert found["bad"].why.startswith("dead outputs")
+
+
+def test_a_median_of_few_readings_keeps_no_limit(shelf: b.Shelf) -> None:
+    put(shelf, BASE, 0.6, 3e8, (0.010, 0.011, 0.012))
+    _, found = decide(shelf, tpot_ms=20)
+    assert found["base"].outcome == "cannot be said"
+    assert "too few readings for an interval" in found["base"].why
+
+
+def test_other_questions_are_no_comparison(shelf: b.Shelf) -> None:
+    put(shelf, BASE, 0.6, 3e8)
+    s.choice(shelf, GOOD, s.both(0.6), items=900)
+    cell = b.cell(GOOD, b.workload("memory"), suite="memory")
+    shelf.load(cell, b.phase("total", b.measurement("peak_memory", 1e8)))
+    _, found = decide(shelf)
+    assert found["good"].outcome == "cannot be said"
+    assert "item_set" in found["good"].why
+    collapse = s.finding(shelf.root, "good", "accuracy collapse")
+    assert collapse.reason == "no results of base on the same items"
