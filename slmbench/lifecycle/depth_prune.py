@@ -23,7 +23,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from slmbench.data.providers import Located, fetch
-from slmbench.errors import ArtefactError
+from slmbench.errors import ArtefactError, UnsupportedModelError
 from slmbench.lifecycle.calibration_text import passages_of, sample
 from slmbench.lifecycle.hf_folder import check_folder, copy_companions
 from slmbench.lifecycle.workbench import Product, Workbench
@@ -50,6 +50,7 @@ def make(recipe: DepthPrune, bench: Workbench) -> Product:
     model = AutoModelForCausalLM.from_pretrained(
         bench.parent, local_files_only=True, dtype=torch.float32
     ).eval()
+    _known(model)
     ids = [tokenizer(text).input_ids[: recipe.max_tokens] for text in texts]
     influence = block_influence(model, ids)
     before = model.num_parameters()
@@ -72,6 +73,16 @@ def make(recipe: DepthPrune, bench: Workbench) -> Product:
         parameters_after=model.num_parameters(),
     )
     return Product(out, facts, ("torch", "transformers", "safetensors"))
+
+
+def _known(model: Any) -> None:
+    """Raise UnsupportedModelError for a model whose decoder layers are not where Llama's are."""
+    layers = getattr(getattr(model, "model", None), "layers", None)
+    if not layers or any(not hasattr(layer, "self_attn") for layer in layers):
+        raise UnsupportedModelError(
+            f"depth_prune does not know {model.config.model_type}",
+            hint="it drops layers of llama, mistral, qwen2 and models that are built like these",
+        )
 
 
 def calibration_texts(found: Located, recipe: DepthPrune) -> tuple[tuple[int, ...], list[str]]:

@@ -213,7 +213,8 @@ def _death_of(job: MakeJob, ending: Ending) -> ArtefactError:
         hint = "free memory, lower `batch` or `sequence` of a training, or use a smaller parent"
     if job.checkpoints is not None and Path(job.checkpoints).is_dir():
         hint += "; its checkpoint is kept: the next try goes on from there"
-    tail = "".join(f"\n    {line}" for line in ending.stderr_tail)
+    said = () if ending.oom_killed else ending.stderr_tail
+    tail = "".join(f"\n    {line}" for line in said)
     return ArtefactError(
         f"{job.variant}: the process that makes it ({_deed(job)}) {how}{tail}",
         hint=hint,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -16,7 +17,7 @@ import torch
 from derivation import artefact_at, child, ref_of
 from transformers import AutoModelForCausalLM
 
-from slmbench.errors import ArtefactError, MissingDataError
+from slmbench.errors import ArtefactError, MissingDataError, UnsupportedModelError
 from slmbench.lifecycle import calibration_text, depth_prune, gguf_quantize, materialise
 from slmbench.lifecycle.gguf_header import read_header
 from slmbench.lifecycle.workbench import Workbench
@@ -145,6 +146,13 @@ def test_block_influence_is_one_minus_the_mean_cosine() -> None:
         n += len(ids)
     assert found.tokens == n == 13
     assert found.per_layer == pytest.approx([1 - t / n for t in total], abs=1e-5)
+
+
+def test_models_of_another_build_are_refused_by_name() -> None:
+    stranger = SimpleNamespace(config=SimpleNamespace(model_type="gpt2"))
+    with pytest.raises(UnsupportedModelError, match="depth_prune does not know gpt2") as caught:
+        depth_prune._known(stranger)
+    assert "llama" in str(caught.value.hint)
 
 
 def test_dropping_all_layers_is_refused() -> None:
