@@ -47,8 +47,12 @@ def _footing(material: Material) -> tuple[Grid, tuple[Conclusion, ...]]:
     """Parameters, tokens and time of the arms, and whether the first two are equal."""
     arms = material.arms("treatment", "control")
     lines, counts = [], []
+    seen: set[str] = set()
     for arm in arms:
         for name in arm.variants:
+            if name in seen:
+                continue
+            seen.add(name)
             parameters, tokens = material.parameters(name), _tokens(material, name)
             counts.append((arm.name, parameters, tokens))
             seconds = seconds_of(material, name)
