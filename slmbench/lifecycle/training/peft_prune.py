@@ -183,9 +183,10 @@ def schedule(steps: int, until: float, widths: tuple[int, int]) -> dict[int, int
     """Step (from 0) -> channels that are left after it; ``widths``: at first and at last.
 
     >>> schedule(20, 0.5, (100, 50))
-    {0: 83, 1: 71, 2: 62, 4: 56, 5: 53, 6: 51, 7: 50, 9: 50}
+    {2: 83, 3: 71, 4: 62, 5: 56, 6: 53, 7: 51, 8: 50, 9: 50}
 
-    Raises ArtefactError for a budget with no step to prune in.
+    In the first quarter of the time importance is only averaged: one step's says little. Raises
+    ArtefactError for a budget with no step to prune in.
     """
     last = int(steps * until)
     if last < 1:
@@ -193,12 +194,14 @@ def schedule(steps: int, until: float, widths: tuple[int, int]) -> dict[int, int
             f"{steps} steps, of which pruning may take {until:.0%}: not one",
             hint="raise train.tokens or prune_until, or lower train.batch or train.sequence",
         )
-    rounds = min(ROUNDS, last)
+    start = last // 4
+    rounds = min(ROUNDS, last - start)
     first, goal = widths
-    return {
-        (n * last) // rounds - 1: goal + round((first - goal) * (1 - n / rounds) ** 3)
-        for n in range(1, rounds + 1)
-    }
+    found = {}
+    for n in range(1, rounds + 1):
+        left = round((first - goal) * (1 - n / rounds) ** 3)
+        found[start + n * (last - start) // rounds - 1] = goal + left
+    return found
 
 
 def save(model: Any, pruning: Pruning, parent: Path, out: Path) -> Saved:
