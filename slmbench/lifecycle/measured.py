@@ -35,7 +35,7 @@ _SPARSE_PART = 0.05
 _GRID_PART = 0.25
 """Share of the weights that must be on a grid to count."""
 _MOVES = frozenset({"gguf_export", "cast", "onnx_export", "depth_prune", "width_prune", "low_rank"})
-"""Techniques that leave weights, or the matrices that they do not touch, on the grid they were on."""
+"""Techniques that leave weights, or the matrices that they do not touch, where they were."""
 _FLOATS = frozenset({"F64", "F32", "F16", "BF16", "FLOAT", "FLOAT16", "BFLOAT16", "DOUBLE"})
 _UNPACKED = "IntxUnpackedToInt8Tensor"
 
