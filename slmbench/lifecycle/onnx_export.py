@@ -38,6 +38,9 @@ from slmbench.tasks.fidelity import documents, text_digest
 _KNOWN = "llama, mistral, qwen2, qwen3, gemma, phi3, granite, olmo, smollm3, nemotron and kin"
 _TEXTS, _TOKENS = 4, 192
 """Documents of the probe text, and tokens of each at most."""
+_SAME = {"PYTHONHASHSEED": "0"}
+"""Hashing decides the order of a graph's parts, and hence its digest. And the builder writes the
+commit of a checkout around it into the model: ``GIT_DIR`` shows it none."""
 _MEAN_LIMIT, _AGREEMENT_LIMIT = 1e-3, 0.99
 """What a float32 export may differ by: mean |Δ log p| [nats] and share of equal arg max."""
 
@@ -94,8 +97,7 @@ def _build(recipe: OnnxExport, parent: Path, out: Path) -> None:
         done = subprocess.run(
             [*command, "--extra_options", *options],
             cwd=scratch,
-            # hashing decides the order of a graph's parts, and hence its digest
-            env={**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONHASHSEED": "0"},
+            env={**os.environ, **_SAME, "HF_HUB_OFFLINE": "1", "GIT_DIR": scratch},
             capture_output=True,
             text=True,
             check=False,
