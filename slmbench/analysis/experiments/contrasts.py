@@ -202,7 +202,7 @@ def contrast_conclusions(material: Material, found: Sequence[Contrast]) -> tuple
     return tuple(
         sentence(c, margin)
         for c in found
-        if c.is_headline or c.difference.verdict in ("better", "worse")
+        if c.is_headline or (c.difference.verdict in ("better", "worse") and c.unit != "perplexity")
     )
 
 

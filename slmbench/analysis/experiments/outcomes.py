@@ -157,6 +157,8 @@ def difference_of(material: Material, outcome: Outcome, variant: str, reference:
 
 def judge(number: Number, p: float | None, direction: str) -> str:
     """``better`` or ``worse`` where the interval excludes 0 and p is below 0.05."""
+    if number.value is not None and number.low is None:
+        return "no interval"
     if number.value is None or number.holds_zero or (p is not None and p >= 0.05):
         return "not resolved"
     if direction == "none":
