@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from slmbench.backends import BACKENDS, CAPABILITIES
-from slmbench.backends.protocol import BackendError, LoadJob
+import backend_engines as engines
+from backend_engines import CONTEXT, Engine
+from slmbench.backends import CAPABILITIES
+from slmbench.backends.protocol import BackendError
 from slmbench.records import ModelInfo, Status
 from slmbench.requests import (
     ChatMessage,
@@ -21,68 +22,20 @@ from slmbench.requests import (
     LoglikelihoodRequest,
     RollingRequest,
 )
-from slmbench.spec import Target
-from tiny_llama import save_tiny_llama
-from tiny_onnx import save_tiny_onnx
 
 NOISE = 1e-3
 """Largest difference in nats that the order of floating-point sums may make."""
 ROUNDING = 1.0
 """The same for quantized weights, whose kernels round activations to 8 bits [nats per request]."""
-CONTEXT = 256
-
-
-@dataclass(frozen=True)
-class Engine:
-    """A backend with an artefact that it can load."""
-
-    name: str
-    path: Path
-
-    def start(self, **options: Any) -> tuple[Any, ModelInfo]:
-        backend = BACKENDS.load(self.name)()
-        target = Target(
-            name="t", backend=self.name, threads=2, context=CONTEXT, options=options
-        )  # fmt: skip
-        return backend, backend.load(LoadJob(self.path, "ab" * 32, target))
-
-
-def _gguf() -> Path:
-    from slmbench.lifecycle import materialise
-    from slmbench.plan import identify
-    from slmbench.spec.load import load_models
-
-    demo = load_models("demo")
-    root = demo.variant("smollm2-q4_1")
-    ref = identify(demo)[root.name]
-    return materialise(root, ref, None, base=Path(), report=lambda _: None).path
-
-
-def _fake(_: Path) -> Engine:
-    return Engine("fake", Path("no such file"))
-
-
-def _llama_cpp(_: Path) -> Engine:
-    pytest.importorskip("llama_cpp", reason="needs llama-cpp-python")
-    return Engine("llama_cpp", _gguf())
-
-
-def _transformers(tmp: Path) -> Engine:
-    pytest.importorskip("transformers", reason="needs transformers")
-    return Engine("transformers", save_tiny_llama(tmp / "tiny"))
-
-
-def _onnxruntime(tmp: Path) -> Engine:
-    return Engine("onnxruntime", save_tiny_onnx(save_tiny_llama(tmp / "parent"), tmp / "tiny"))
 
 
 @pytest.fixture(
     scope="module",
     params=[
-        pytest.param(_fake, id="fake"),
-        pytest.param(_llama_cpp, id="llama_cpp", marks=pytest.mark.engine),
-        pytest.param(_onnxruntime, id="onnxruntime", marks=pytest.mark.engine),
-        pytest.param(_transformers, id="transformers", marks=pytest.mark.engine),
+        pytest.param(engines.fake, id="fake"),
+        pytest.param(engines.llama_cpp, id="llama_cpp", marks=pytest.mark.engine),
+        pytest.param(engines.onnxruntime, id="onnxruntime", marks=pytest.mark.engine),
+        pytest.param(engines.transformers, id="transformers", marks=pytest.mark.engine),
     ],
 )
 def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Engine:
@@ -242,35 +195,13 @@ def test_prompt_without_room_fails_closed(backend: Any) -> None:
 
 def test_nan_fails_closed(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     backend, _ = engine.start(**({"mode": "nan"} if engine.name == "fake" else {}))
-    _poison(engine.name, backend, monkeypatch)
+    engines.poison(engine.name, backend, monkeypatch)
     outputs = list(backend.loglikelihood([*REQUESTS, RollingRequest(text="Some text")]))
     assert {o.failure for o in outputs} == {"non_finite"}
     assert all(o.logprob is None and o.greedy is None for o in outputs)
     assert backend.generate(GenerateRequest(prompt="A", max_tokens=3)).failure == "non_finite"
     assert backend.generate_ids([[1, 2, 3]], 2)[0].failure == "non_finite"
     backend.close()
-
-
-def _poison(name: str, backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make every logit NaN."""
-    if name == "transformers":
-        import torch
-
-        with torch.no_grad():
-            backend._model.model.norm.weight.fill_(float("nan"))
-    elif name == "llama_cpp":
-        from slmbench.backends.llama_session import LlamaSession
-
-        width = backend.vocab_size()
-        rows = lambda _, count: np.full((count, width), np.nan, dtype=np.float32)  # noqa: E731
-        monkeypatch.setattr(LlamaSession, "rows", rows)
-    elif name == "onnxruntime":
-        from slmbench.backends.onnxruntime_session import OnnxSession
-
-        outputs = backend.vocab_size() + 1
-        many = lambda _, count: np.full((count, outputs), np.nan, dtype=np.float32)  # noqa: E731
-        monkeypatch.setattr(OnnxSession, "rows", many)
-        monkeypatch.setattr(OnnxSession, "last", lambda self: many(self, 1)[0])
 
 
 def test_no_prompt_is_served_from_a_cache(backend: Any) -> None:
