@@ -16,6 +16,8 @@ import numpy.typing as npt
 from slmbench.lifecycle.gguf_header import read_header
 
 _CHUNK = 1 << 24
+_TABLES = ("cos_cache", "sin_cache")
+"""Endings of an exporter's tables of rotations: stored, and no weights."""
 _FLOATS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 
 
@@ -98,7 +100,7 @@ def of_onnx(path: Path) -> Iterator[Stored]:
     onnx: Any = importlib.import_module("onnx")
     for file in sorted(path.glob("*.onnx")):
         graph = onnx.load(str(file), load_external_data=False).graph
-        held = {tensor.name: tensor for tensor in graph.initializer}
+        held = {t.name: t for t in graph.initializer if not t.name.endswith(_TABLES)}
         sizes = {name: _onnx_bytes(tensor) for name, tensor in held.items()}
         for node in graph.node:
             if node.op_type != "MatMulNBits" or node.input[1] not in sizes:
