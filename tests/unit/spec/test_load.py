@@ -293,7 +293,8 @@ def test_lineage_problems_point_at_their_variant(tmp_path: Path) -> None:
         (
             "{technique: gguf_quantize, type: Q3_KM}",
             '9:46: variants.1.recipe.type: found text "Q3_KM"; allowed: one of "F32", "F16", '
-            '"Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_0", "Q3_K_M", "Q2_K"; did you mean Q3_K_M?',
+            '"Q8_0", "Q6_K", "Q5_K_M", "Q5_0", "Q4_K_M", "Q4_1", "Q4_0", "IQ4_NL", "IQ4_XS", '
+            '"Q3_K_M", "IQ3_XXS", "Q2_K", "IQ2_XXS", "Q2_0"; did you mean Q3_K_M?',
         ),
     ],
 )
