@@ -6,8 +6,8 @@ A compression is simulated when dense arithmetic stands for it (decision 017):
 - float matrices of which more than a fifth is zero;
 - float matrices whose weights this technique put on a grid of few levels.
 
-A technique that moves weights as they are (an export, a cast, dropped layers) puts nothing on a
-grid: what it makes is what its parent was. A GGUF's blocks turned into floats are a float model,
+Any other technique puts nothing on a grid: where one is left (an export, a cast, dropped layers, an
+update of a few matrices), what it makes is what its parent was. A GGUF's blocks turned into floats are a float model,
 as large and as slow as it looks: nothing of it is presented as a compression.
 """
 
@@ -34,8 +34,6 @@ _SPARSE_PART = 0.05
 """Share of the weights that such matrices must hold to count."""
 _GRID_PART = 0.25
 """Share of the weights that must be on a grid to count."""
-_MOVES = frozenset({"gguf_export", "cast", "onnx_export", "depth_prune", "width_prune", "low_rank"})
-"""Techniques that leave weights, or the matrices that they do not touch, where they were."""
 _FLOATS = frozenset({"F64", "F32", "F16", "BF16", "FLOAT", "FLOAT16", "BFLOAT16", "DOUBLE"})
 _UNPACKED = "IntxUnpackedToInt8Tensor"
 
@@ -107,8 +105,6 @@ def verdict(look: Look, recipe: Recipe, parent: Measured | None) -> tuple[bool, 
         return False, f"computed with as stored: {look.main}"
     if recipe.technique == "dequantize" or _unpacks(recipe):
         return False, f"{look.main} at full size; {seen} are left of the parent's blocks"
-    if recipe.technique not in _MOVES:
-        return True, f"{seen}, stored as {look.main}"
     if parent is not None and parent.kernel == "simulated":
         return True, f"{seen}, as its parent, which is simulated"
     return False, f"{look.main} at full size; {seen}, as its parent"

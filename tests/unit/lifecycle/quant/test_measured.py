@@ -200,7 +200,8 @@ BASE = Look(weights=100, bytes=400, zeros=0, main="F32", sparse=0.0, levels=None
 @pytest.mark.parametrize(
     ("look", "how", "simulated", "words"),
     [
-        (replace(BASE, levels=Levels(16, None)), recipe("train"), True, "16 levels in rows"),
+        (replace(BASE, levels=Levels(16, None)), recipe("rtn", bits=4), True, "16 levels in rows"),
+        (replace(BASE, levels=Levels(16, 32)), recipe("train"), False, "as its parent"),
         (replace(BASE, sparse=0.3, levels=Levels(9, 64)), recipe("train"), True, "30% zeros"),
         (BASE, recipe("rtn", bits=8), True, "by its technique"),
         (replace(BASE, levels=Levels(16, 32)), recipe("low_rank"), False, "as its parent"),
