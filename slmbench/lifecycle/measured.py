@@ -6,9 +6,10 @@ A compression is simulated when dense arithmetic stands for it (decision 017):
 - float matrices of which more than a fifth is zero;
 - float matrices whose weights this technique put on a grid of few levels.
 
-Any other technique puts nothing on a grid: where one is left (an export, a cast, dropped layers, an
-update of a few matrices), what it makes is what its parent was. A GGUF's blocks turned into floats are a float model,
-as large and as slow as it looks: nothing of it is presented as a compression.
+Any other technique puts nothing on a grid: where one is left (an export, a cast, dropped layers,
+an update of a few matrices), what it makes is what its parent was. A GGUF's blocks turned into
+floats are a float model, as large and as slow as it looks: nothing of it is presented as a
+compression.
 """
 
 from __future__ import annotations
