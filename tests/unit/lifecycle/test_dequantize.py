@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -145,10 +146,22 @@ def test_the_header_reader_agrees_with_the_gguf_package(tmp_path: Path) -> None:
 
 
 def test_the_table_of_types_is_ggmls() -> None:
-    from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
+    import ctypes
+
+    import llama_cpp.llama_cpp as api
 
     from slmbench.lifecycle.gguf_header import _TYPES
 
+    def asked(name: str, result: type) -> Callable[[int], Any]:
+        function = getattr(api._lib, name)
+        function.argtypes, function.restype = [ctypes.c_int], result
+        return cast("Callable[[int], Any]", function)
+
+    name_of = asked("ggml_type_name", ctypes.c_char_p)
+    block_of, size_of = (
+        asked("ggml_blck_size", ctypes.c_int64),
+        asked("ggml_type_size", ctypes.c_size_t),
+    )
     for number, (name, block, size) in _TYPES.items():
-        kind = GGMLQuantizationType(number)
-        assert (kind.name, GGML_QUANT_SIZES[kind]) == (name, (block, size))
+        found = name_of(number).decode().upper(), block_of(number), size_of(number)
+        assert found == (name, block, size)
