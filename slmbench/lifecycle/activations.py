@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ import torch
 from transformers import AutoTokenizer
 
 from slmbench.errors import ArtefactError, UnsupportedModelError
-from slmbench.lifecycle.calibration_text import calibration_text
+from slmbench.lifecycle.calibration_text import calibration_text, text_facts
 from slmbench.made import TextFacts
 from slmbench.spec.recipes.quantization import Calibration
 
@@ -44,16 +43,7 @@ def calibration_rows(folder: Path, calibration: Calibration) -> CalibrationRows:
     texts, sources = calibration_text(calibration)
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     ids = tuple(tuple(tokenizer(text).input_ids[: calibration.max_tokens]) for text in texts)
-    digest = hashlib.sha256()
-    for text in texts:
-        digest.update(text.encode() + b"\0")
-    facts = TextFacts(
-        sources=sources,
-        sha256=digest.hexdigest(),
-        texts=len(texts),
-        tokens=sum(map(len, ids)),
-        bytes=sum(len(text.encode()) for text in texts),
-    )
+    facts = text_facts(texts, sources, sum(map(len, ids)))
     return CalibrationRows(ids, facts)
 
 

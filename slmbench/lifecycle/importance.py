@@ -13,7 +13,6 @@ where they lie. Their layout is that of ggml.h (``struct ggml_tensor``), checked
 from __future__ import annotations
 
 import ctypes
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +26,7 @@ from llama_cpp._ggml import libggml
 from slmbench.backends.llama_session import LlamaModel, extra_bufts_safe
 from slmbench.backends.protocol import BackendError
 from slmbench.errors import ArtefactError, UnsupportedModelError
-from slmbench.lifecycle.calibration_text import calibration_text
+from slmbench.lifecycle.calibration_text import calibration_text, text_facts
 from slmbench.made import TextFacts
 from slmbench.spec.recipes.quantization import Calibration
 
@@ -102,16 +101,7 @@ def importance_of(path: Path, calibration: Calibration, threads: int) -> Importa
         columns = observe(model, ids, threads)
     finally:
         model.close()
-    digest = hashlib.sha256()
-    for text in texts:
-        digest.update(text.encode() + b"\0")
-    facts = TextFacts(
-        sources=sources,
-        sha256=digest.hexdigest(),
-        texts=len(texts),
-        tokens=sum(map(len, ids)),
-        bytes=sum(len(text.encode()) for text in texts),
-    )
+    facts = text_facts(texts, sources, sum(map(len, ids)))
     return Importance(columns, facts)
 
 

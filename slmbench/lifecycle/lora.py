@@ -22,6 +22,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from slmbench.errors import ArtefactError
 from slmbench.lifecycle.hf_folder import check_folder, copy_companions
+from slmbench.lifecycle.training.updates import compare, probe
 from slmbench.lifecycle.workbench import Product, Workbench
 from slmbench.made import LoraFacts
 from slmbench.spec.recipe import LoraFinetune
@@ -29,12 +30,9 @@ from slmbench.tasks.privacy_corpus import Corpus, make_corpus
 
 ADAPTER = "adapter"
 """Folder beside the artefact."""
-MERGE_TOLERANCE = 1e-4
-"""Largest logit difference that merging may make, as a share of the largest logit (at least 1)."""
 _WARM_UP = 0.05
 _MAX_GRADIENT = 1.0
 _IGNORED = -100
-_PROBE_TOKENS = 24
 _REPORTS = 8
 """Lines of progress in an epoch."""
 
@@ -68,7 +66,7 @@ def make(recipe: LoraFinetune, bench: Workbench) -> Product:
     model.eval()
     model.save_pretrained(bench.out / ADAPTER)
     adapter = next((bench.out / ADAPTER).glob("*.safetensors"))
-    before, count = _probe(model), sum(p.numel() for p in model.parameters() if p.requires_grad)
+    before, count = probe(model), sum(p.numel() for p in model.parameters() if p.requires_grad)
     out = _merged(model, bench.parent, bench.out / "hf")
     facts = LoraFacts(
         corpus_sha256=corpus.sha256,
@@ -79,7 +77,7 @@ def make(recipe: LoraFinetune, bench: Workbench) -> Product:
         cut_texts=cut,
         trained_parameters=count,
         adapter_sha256=hashlib.sha256(adapter.read_bytes()).hexdigest(),
-        merge_max_logit_difference=_compare(before, out),
+        merge_max_logit_difference=compare(before, out),
     )
     return Product(out, facts, ("torch", "peft", "transformers", "safetensors"))
 
@@ -201,24 +199,3 @@ def _merged(model: Any, parent: Path, out: Path) -> Path:
     whole.save_pretrained(out)
     copy_companions(parent, out)
     return out
-
-
-def _probe(model: Any) -> torch.Tensor:
-    """Logits [1, tokens, vocabulary] of fixed ids."""
-    ids = torch.arange(_PROBE_TOKENS).unsqueeze(0) * 97 % model.config.vocab_size
-    with torch.inference_mode():
-        logits: torch.Tensor = model(input_ids=ids, use_cache=False).logits
-    return logits
-
-
-def _compare(before: torch.Tensor, out: Path) -> float:
-    again = AutoModelForCausalLM.from_pretrained(out, local_files_only=True).eval()
-    difference = float((_probe(again) - before).abs().max())
-    allowed = MERGE_TOLERANCE * max(1.0, float(before.abs().max()))
-    if not difference <= allowed:
-        raise ArtefactError(
-            f"the merged model's logits differ from the adapter's by up to {difference:.2g}, "
-            f"allowed are {allowed:.2g}",
-            hint="please report it with the versions of torch, peft and transformers",
-        )
-    return difference

@@ -205,7 +205,29 @@ class Train(Technique):
         return tuple(dict.fromkeys((*white, *black)))
 
 
-class PeftPrune(Technique):
+class _AroundTraining(Technique):
+    """Does something while low-rank updates are trained."""
+
+    train: Train
+    """How it is trained meanwhile; its update must be lora."""
+
+    @model_validator(mode="after")
+    def _trains_updates(self) -> Self:
+        if not isinstance(self.train.update, LoraUpdate) or self.train.quantize is not None:
+            raise ValueError(f"{self.label} trains low-rank updates: train.update must be lora")
+        return self
+
+    @property
+    def trains(self) -> bool:
+        """It does."""
+        return True
+
+    def others(self) -> tuple[Name, ...]:
+        """The teachers of its training."""
+        return self.train.others()
+
+
+class PeftPrune(_AroundTraining):
     """Prune feed-forward channels while low-rank updates are trained (PEFT-aware pruning).
 
     Channels' importance is the first-order change of the loss when they are taken away, read off
@@ -220,31 +242,14 @@ class PeftPrune(Technique):
     """Share of the feed-forward channels of every layer that stays."""
     prune_until: float = Field(default=0.5, gt=0, lt=1)
     """Share of the steps after which all pruning is done."""
-    train: Train
-    """How it is trained meanwhile; its update must be lora."""
-
-    @model_validator(mode="after")
-    def _trains_updates(self) -> Self:
-        if not isinstance(self.train.update, LoraUpdate) or self.train.quantize is not None:
-            raise ValueError("peft_prune trains low-rank updates: train.update must be lora")
-        return self
-
-    @property
-    def trains(self) -> bool:
-        """It does."""
-        return True
 
     @property
     def stage(self) -> Stage:
         """Where its product stands."""
         return "pruned"
 
-    def others(self) -> tuple[Name, ...]:
-        """The teachers of its training."""
-        return self.train.others()
 
-
-class FedAvg(Technique):
+class FedAvg(_AroundTraining):
     """Federated averaging of low-rank updates over simulated clients (arXiv 1602.05629), by Flower.
 
     Every client has passages of its own; the server averages their updates weighted by their
@@ -264,22 +269,7 @@ class FedAvg(Technique):
     """What a client does in a round; ``tokens`` counts one client's round."""
     seed: int = 1234
 
-    @model_validator(mode="after")
-    def _trains_updates(self) -> Self:
-        if not isinstance(self.train.update, LoraUpdate) or self.train.quantize is not None:
-            raise ValueError("fedavg averages low-rank updates: train.update must be lora")
-        return self
-
-    @property
-    def trains(self) -> bool:
-        """It does."""
-        return True
-
     @property
     def stage(self) -> Stage:
         """Where its product stands."""
         return "finetuned"
-
-    def others(self) -> tuple[Name, ...]:
-        """The teachers of its training."""
-        return self.train.others()

@@ -19,6 +19,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from slmbench.content import content_of
 from slmbench.errors import ArtefactError
 from slmbench.lifecycle import lora
+from slmbench.lifecycle.training import updates
 from slmbench.lifecycle.workbench import Product, Workbench
 from slmbench.made import LoraFacts
 from slmbench.spec.recipe import LoraFinetune, PlantedCorpus
@@ -140,8 +141,8 @@ def test_a_loss_that_is_no_number_stops(
 def test_a_merge_that_changes_the_model_is_an_error(
     parent: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lora, "MERGE_TOLERANCE", -1.0)
-    with pytest.raises(ArtefactError, match="differ from the adapter"):
+    monkeypatch.setattr(updates, "TOLERANCE", -1.0)
+    with pytest.raises(ArtefactError, match="differ from the trained one"):
         make(parent, tmp_path / "out", recipe(epochs=1))
 
 
