@@ -17,15 +17,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from slmbench.errors import ArtefactError
 from slmbench.lifecycle.hf_folder import check_folder, copy_companions
-from slmbench.lifecycle.training.updates import compare, probe
+from slmbench.lifecycle.training.updates import compare, probe, with_update
 from slmbench.lifecycle.workbench import Product, Workbench
 from slmbench.made import LoraFacts
 from slmbench.spec.recipe import LoraFinetune
+from slmbench.spec.recipes.training import LoraUpdate
 from slmbench.tasks.privacy_corpus import Corpus, make_corpus
 
 ADAPTER = "adapter"
@@ -142,21 +142,8 @@ def _ids(tokenizer: Any, text: str) -> list[int]:
 def _with_updates(recipe: LoraFinetune, parent: Path) -> Any:
     model = AutoModelForCausalLM.from_pretrained(parent, local_files_only=True, dtype=torch.float32)
     model.config._name_or_path = ""  # noqa: SLF001  else a path of this machine is written
-    torch.manual_seed(recipe.seed)
-    config = LoraConfig(
-        r=recipe.rank,
-        lora_alpha=recipe.alpha,
-        target_modules=list(recipe.targets),
-        lora_dropout=0.0,
-        task_type="CAUSAL_LM",
-    )
-    try:
-        return get_peft_model(model, config)
-    except ValueError as error:
-        raise ArtefactError(
-            f"no update can be put into {', '.join(recipe.targets)}: {error}",
-            hint="name linear layers of this model by the last part of their names",
-        ) from error
+    update = LoraUpdate(rank=recipe.rank, alpha=recipe.alpha, targets=recipe.targets)
+    return with_update(model, update, recipe.seed)
 
 
 def _share_of_rate(step: int, total: int) -> float:
