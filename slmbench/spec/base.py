@@ -37,6 +37,7 @@ class Frozen(BaseModel):
         use_attribute_docstrings=not os.environ.get(CHILD),
         allow_inf_nan=False,
         protected_namespaces=(),
+        defer_build=True,
     )
 
 
