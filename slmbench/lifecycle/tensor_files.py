@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -12,6 +13,8 @@ from typing import Any
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
+
+from slmbench.errors import ArtefactError
 
 INDEX = "model.safetensors.index.json"
 
@@ -63,3 +66,25 @@ def rewrite(source: Path, out: Path, change: Callable[[str, torch.Tensor], torch
         save_file(tensors, out / path.name, metadata=about or {"format": "pt"})
     if (source / INDEX).is_file():
         shutil.copyfile(source / INDEX, out / INDEX)
+
+
+def sort_metadata(path: Path) -> None:
+    """Write the header's ``__metadata__`` in the order of its keys; the tensors stay as they are.
+
+    The library writes it in an order that changes from process to process, and so would the digest
+    of a model whose tensors' classes are described there. Layout: a little-endian uint64 with the
+    header's length, the header (JSON, ended by spaces), the tensors
+    (https://huggingface.co/docs/safetensors).
+    """
+    with path.open("r+b") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+        header["__metadata__"] = dict(sorted(header.get("__metadata__", {}).items()))
+        text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+        if len(text) > length:
+            raise ArtefactError(
+                f"{path}: its header would not fit into its place when sorted",
+                hint="please report it with the version of safetensors",
+            )
+        file.seek(8)
+        file.write(text.ljust(length))

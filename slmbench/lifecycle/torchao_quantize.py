@@ -28,6 +28,7 @@ from transformers import AutoModelForCausalLM, TorchAoConfig
 from slmbench.errors import ArtefactError, UnsupportedModelError
 from slmbench.lifecycle.float_folder import decoder_linears, require_float, save_folder
 from slmbench.lifecycle.hf_folder import folded_modules
+from slmbench.lifecycle.tensor_files import sort_metadata
 from slmbench.lifecycle.workbench import Product, Workbench
 from slmbench.made import TorchaoFacts
 from slmbench.spec.recipe import TorchaoQuantize
@@ -48,6 +49,8 @@ def make(recipe: TorchaoQuantize, bench: Workbench) -> Product:
     kept = [n for n, p in model.named_parameters() if not isinstance(p, TorchAOBaseTensor)]
     bits = _grid_bits(model, recipe, quantized) if recipe.scheme == "int4_weight_only" else None
     out = save_folder(model, bench.parent, bench.out)
+    for file in sorted(out.glob("*.safetensors")):
+        sort_metadata(file)
     before = _probe(model)
     del model
     facts = TorchaoFacts(
