@@ -48,6 +48,12 @@ _TABLE: tuple[Measure, ...] = (
         "log_ppl_ratio", "nats", "Log perplexity ratio", "ln(PPL_q / PPL_p) = mean(log p - log q)"
     ),
     Measure(
+        "logprob_abs_delta",
+        "nats",
+        "Change of log-probability",
+        "mean of |log q - log p|, true token: what a sound conversion keeps small",
+    ),
+    Measure(
         "text_bpb_delta",
         "bits/byte",
         "Change in bits per byte",
@@ -83,5 +89,5 @@ _TABLE: tuple[Measure, ...] = (
 )
 MEASURES: Mapping[str, Measure] = {m.name: m for m in _TABLE}
 """By name."""
-TEXT_MEASURES = tuple(MEASURES)[:8]
+TEXT_MEASURES = tuple(MEASURES)[:9]
 """Those of the text."""

@@ -95,6 +95,7 @@ def _measured(d: TextDistances) -> Iterator[Found]:
         prob = [np.asarray(w, dtype=float) for w in d.prob_delta]
         yield Found("prob_rms", window_bootstrap(prob, lambda x: float(np.sqrt(np.mean(x * x)))))
         yield Found("log_ppl_ratio", _mean([[-x for x in w] for w in d.logprob_delta]))
+        yield Found("logprob_abs_delta", _mean([[abs(x) for x in w] for w in d.logprob_delta]))
     if d.bpb_delta:
         yield Found("text_bpb_delta", mean_estimate(d.bpb_delta))
 

@@ -67,6 +67,14 @@ def test_text_measures_by_hand(tmp_path: Path) -> None:
     assert {r.floor for r in rows} == {None}
 
 
+def test_changes_of_either_sign_add_up_only_without_it(tmp_path: Path) -> None:
+    shelf = b.Shelf(tmp_path)
+    shelf.load(text_cell(SMALL, BASE), *[window([0.1, 0.1], logprob_true_delta=(0.3, -0.1))] * 6)
+    rows = measure_fidelity(load_results(tmp_path)).rows
+    assert found(rows, "log_ppl_ratio").estimate.value == pytest.approx(-0.1)
+    assert found(rows, "logprob_abs_delta").estimate.value == pytest.approx(0.2)
+
+
 def test_the_floor_is_the_parent_against_itself_on_the_same_target(tmp_path: Path) -> None:
     shelf = b.Shelf(tmp_path)
     shelf.load(text_cell(SMALL, BASE), *[window([0.4, 0.4])] * 6)
@@ -288,5 +296,5 @@ def test_first_difference_of_equal_and_shortened_outputs() -> None:
 
 
 def test_every_measure_is_defined_once() -> None:
-    assert len(MEASURES) == 18
+    assert len(MEASURES) == 19
     assert all(m.label and m.definition and m.unit for m in MEASURES.values())
