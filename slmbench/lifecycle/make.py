@@ -44,6 +44,7 @@ TECHNIQUES = {
     "depth_prune": "slmbench.lifecycle.depth_prune",
     "width_prune": "slmbench.lifecycle.width_prune",
     "sparsify": "slmbench.lifecycle.sparsify",
+    "perturb": "slmbench.lifecycle.perturb",
     "random_init": "slmbench.lifecycle.random_init",
     "low_rank": "slmbench.lifecycle.low_rank",
     "merge": "slmbench.lifecycle.merge",

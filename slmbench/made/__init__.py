@@ -8,6 +8,7 @@ from slmbench.made.conversion import (
     TypeCount,
 )
 from slmbench.made.initialization import LowRankFacts, MergeFacts, RandomInitFacts
+from slmbench.made.perturbation import PerturbFacts
 from slmbench.made.pruning import DepthPruneFacts, SparsifyFacts, WidthPruneFacts
 from slmbench.made.quantization import GgufQuantizeFacts, GridFacts, TorchaoFacts
 from slmbench.made.record import Energy, Facts, MadeRecord, Measured, OtherUsed
@@ -40,6 +41,7 @@ __all__ = [
     "OnnxExportFacts",
     "OtherUsed",
     "PeftPruneFacts",
+    "PerturbFacts",
     "RandomInitFacts",
     "SparsifyFacts",
     "TextFacts",

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from slmbench.made.conversion import CastFacts, DequantizeFacts, GgufExportFacts, OnnxExportFacts
 from slmbench.made.initialization import LowRankFacts, MergeFacts, RandomInitFacts
+from slmbench.made.perturbation import PerturbFacts
 from slmbench.made.pruning import DepthPruneFacts, SparsifyFacts, WidthPruneFacts
 from slmbench.made.quantization import GgufQuantizeFacts, GridFacts, TorchaoFacts
 from slmbench.made.training import (
@@ -32,6 +33,7 @@ Facts = Annotated[
     | DepthPruneFacts
     | WidthPruneFacts
     | SparsifyFacts
+    | PerturbFacts
     | RandomInitFacts
     | LowRankFacts
     | MergeFacts

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from slmbench.spec.recipes.conversion import Cast, Dequantize, GgufExport, OnnxExport
 from slmbench.spec.recipes.initialization import LowRank, Merge, RandomInit
+from slmbench.spec.recipes.perturbation import Perturb
 from slmbench.spec.recipes.planted import LoraFinetune, PlantedCorpus
 from slmbench.spec.recipes.pruning import DepthPrune, Sparsify, WidthPrune
 from slmbench.spec.recipes.quantization import (
@@ -37,6 +38,7 @@ __all__ = [
     "Merge",
     "OnnxExport",
     "PeftPrune",
+    "Perturb",
     "PlantedCorpus",
     "RandomInit",
     "Recipe",
@@ -59,6 +61,7 @@ Recipe = Annotated[
     | DepthPrune
     | WidthPrune
     | Sparsify
+    | Perturb
     | RandomInit
     | LowRank
     | Merge
