@@ -34,9 +34,9 @@ class Goal:
 
     name: str
     recipe: RecipeFile | None
-    """None: a variant of a models file."""
+    """None: a variant of a models file, or all of them."""
     models: ModelsFile
-    """Nothing but what is needed."""
+    """Nothing but what is needed for it."""
 
     @property
     def steps(self) -> tuple[Variant, ...]:
@@ -85,6 +85,11 @@ def goal_of(name: str, models: str | None = None) -> Goal:
     if name in known:
         return Goal(name, None, _needed(listed, name))
     raise UnknownNameError("recipe or variant", name, [*recipe_names(), *known])
+
+
+def whole(models: str) -> Goal:
+    """All variants of a models file (name or path)."""
+    return Goal(models, None, load_models(models))
 
 
 def _needed(models: ModelsFile, name: str) -> ModelsFile:

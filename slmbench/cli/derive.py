@@ -19,6 +19,7 @@ from slmbench.derivations import (
     memory_of,
     over_budget,
     seconds_of,
+    whole,
 )
 from slmbench.errors import InterruptedRunError, UsageError
 from slmbench.lifecycle.memory_room import available
@@ -40,11 +41,13 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.list:
         emit(*recipe_rows(), arguments.format)
         return 0
-    if not arguments.names:
+    if not arguments.names and not arguments.models:
         raise UsageError(
-            "name a recipe, a variant or a recipe file", hint="`slmbench derive --list` names them"
+            "name a recipe, a variant, a recipe file, or --models FILE for all of its variants",
+            hint="`slmbench derive --list` names the recipes",
         )
     goals = [goal_of(name, arguments.models) for name in arguments.names]
+    goals = goals or [whole(arguments.models)]
     if arguments.dry_run:
         return _foresee(goals, arguments)
     return _derive(goals, arguments)

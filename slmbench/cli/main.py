@@ -127,7 +127,8 @@ def _add_derive(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )  # fmt: skip
     derive.add_argument(
         "--models", default=None,
-        help="models file or name with the parents (default: the recipe's own, else demo)",
+        help="models file or name with the parents (default: the recipe's own, else demo); with no "
+        "NAME all of its variants",
     )  # fmt: skip
     derive.add_argument(
         "--dry-run", action="store_true", help="estimate time and memory; make and fetch nothing"

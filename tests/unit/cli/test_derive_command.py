@@ -110,6 +110,20 @@ def test_a_variant_of_a_models_file_is_derived_too(here: Path, capsys: Capture) 
     assert started(here) == 1
 
 
+def test_without_a_name_all_of_a_models_file_is_derived(here: Path, capsys: Capture) -> None:
+    file = here / "mine.yaml"
+    sources = [line for line in MODELS.splitlines() if "folder" not in line]
+    other = "{recipe: ./small.yaml, name: other, set: [steps.1.recipe.type=Q4_1]}"
+    recipes = f"recipes: [./small.yaml, {other}]"
+    file.write_text("\n".join([*sources, recipes]))
+    assert main(["derive", "--models", str(file), "--format", "json"]) == 0
+    states = {r["variant"]: r["state"] for r in json.loads(capsys.readouterr().out)}
+    assert states.pop("base") == "found"
+    assert set(states) == {"small.1", "small", "other.1", "other"}
+    assert set(states.values()) <= {"made", "cached"}
+    assert started(here) == 3
+
+
 def test_a_failure_takes_its_children_and_gives_its_exit_code(
     here: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -142,7 +156,7 @@ def test_too_little_memory_is_refused_before_it_starts_unless_forced(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "name a recipe"),
+        ([], "name a recipe, a variant, a recipe file, or --models FILE"),
         (["no-such-recipe"], "unknown recipe or variant"),
         (["no/such.yaml"], "there is no such file"),
         (["smollm2-q8"], "did you mean smollm2-q8_0"),
