@@ -61,15 +61,20 @@ class Laboratory:
         *,
         losses: Sequence[float] = (),
         rate: float = 1e-4,
+        seed: int = 1234,
+        noise: float | None = None,
         bits: float = 32.0,
         parameters: int = 1000,
         kernel: str = "real",
         failure: str = "",
         technique: str = "",
     ) -> None:
-        """A member; with a parent it is derived, with losses by training."""
-        recipe = {"technique": "train", "learning_rate": rate} if losses else {
-            "technique": "cast", "dtype": "bfloat16"}  # fmt: skip
+        """A member; with a parent it is derived, with losses by training, with noise by that."""
+        recipe: dict[str, Any] = {"technique": "cast", "dtype": "bfloat16"}
+        if losses:
+            recipe = {"technique": "train", "learning_rate": rate, "seed": seed}
+        elif noise is not None:
+            recipe = {"technique": "perturb", "relative_norm": noise, "seed": seed}
         source = {"hub": {"repo": "o/n", "revision": "1"}}
         made = {"parent": parent, "recipe": recipe} if parent else {"source": source}
         variant = Variant.model_validate(

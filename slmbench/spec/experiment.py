@@ -41,11 +41,20 @@ class Asked(Frozen):
 
 
 Role = Literal[
-    "parent", "control", "treatment", "ladder", "parent_tuned", "before", "after", "shipped"
+    "parent",
+    "control",
+    "treatment",
+    "ladder",
+    "parent_tuned",
+    "before",
+    "after",
+    "shipped",
+    "perturbed",
 ]
 """What an arm is to its section. ``parent``: the point of departure. ``control``: what treatments
 are judged against. ``ladder``: steps of falling bits. ``parent_tuned``: the parent trained on the
-same budget. ``before``, ``after``, ``shipped``: damaged, tuned, and tuned then quantized again."""
+same budget. ``before``, ``after``, ``shipped``: damaged, tuned, and tuned then quantized again.
+``perturbed``: untrained, with noise in the weights."""
 
 
 class Arm(Frozen):
@@ -58,7 +67,7 @@ class Arm(Frozen):
     role: Role = "treatment"
     differ: Literal["seed", "step", "learning_rate"] = "seed"
     """What the variants of the arm differ in. ``learning_rate``: the one of least validation loss
-    at the budget stands for the arm."""
+    at the budget stands for the arm; with several seeds of each, that of the least mean."""
     against: str | None = None
     """Arm that it is judged against; null: the one control of the experiment."""
     at: float | None = None

@@ -121,7 +121,7 @@ def _losses(material: Material, arm: Arm, control: Arm) -> Iterator[Contrast]:
     yield Contrast(
         arm, control, f"{LOSS} at the end of training", "nats/byte", "lower",
         over_seeds(mine, "nats/byte"), over_seeds(theirs, "nats/byte"),
-        _seed_difference(mine, theirs, "nats/byte", "lower"),
+        seed_difference(mine, theirs, "nats/byte", "lower"),
     )  # fmt: skip
 
 
@@ -132,17 +132,17 @@ def contrast_of(material: Material, outcome: Outcome, arm: Arm, control: Arm) ->
     else:
         mine = [value_of(material, outcome, name) for name in arm.variants]
         theirs = [value_of(material, outcome, name) for name in control.variants]
-        difference = _seed_difference(mine, theirs, outcome.unit, outcome.direction)
+        difference = seed_difference(mine, theirs, outcome.unit, outcome.direction)
     return Contrast(
         arm, control, outcome.title, outcome.unit, outcome.direction,
         arm_value(material, outcome, arm), arm_value(material, outcome, control), difference,
     )  # fmt: skip
 
 
-def _seed_difference(
+def seed_difference(
     mine: Sequence[Number], theirs: Sequence[Number], unit: str, direction: str
 ) -> Number:
-    """Mean of the differences of paired seeds with its t interval."""
+    """Mean of ``mine`` minus ``theirs``, seeds paired in their order, with its t interval."""
     if len(mine) != len(theirs):
         return nothing(unit, "the arms have different numbers of seeds")
     pairs = [(a.value, b.value) for a, b in zip(mine, theirs, strict=True)]

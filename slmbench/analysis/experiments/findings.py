@@ -12,7 +12,7 @@ Verdict = Literal[
     "better", "worse", "non-inferior", "not resolved", "cannot be said", "unequal",
     "in order", "not in order", "collapses", "no collapse", "differ",
     "gap smaller", "gap wider", "stiff", "not stiff", "falls", "does not fall",
-    "grows", "ship", "ruled out",
+    "grows", "does not grow", "ship", "ruled out",
 ]  # fmt: skip
 """What a conclusion comes to, in a word."""
 

@@ -92,6 +92,11 @@ def quality_outcomes(material: Material) -> tuple[Outcome, ...]:
     return (*means, *alone)
 
 
+def losses_on_text(material: Material) -> tuple[Outcome, ...]:
+    """Losses on running text that a suite has: bits per byte."""
+    return tuple(o for o in quality_outcomes(material) if o.unit == "bits/byte")
+
+
 def headlines(outcomes: Sequence[Outcome]) -> tuple[Outcome, ...]:
     """Those that sentences are made of: means instead of their tasks, bits per byte instead of
     perplexities of the same suite."""

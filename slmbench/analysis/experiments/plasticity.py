@@ -1,17 +1,13 @@
-"""How well compressed models still learn: shares pruned × learning rates, one budget."""
+"""How well compressed models still learn: shares pruned × learning rates × seeds, one budget."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
-from slmbench.analysis.experiments.closure import (
-    closure_of_curves,
-    losses_of,
-    mean_loss,
-    tokens_to,
-)
+from slmbench.analysis.experiments.closure import UNIT
+from slmbench.analysis.experiments.contrasts import seed_difference
 from slmbench.analysis.experiments.findings import (
     Chapter,
     Column,
@@ -29,109 +25,80 @@ from slmbench.analysis.experiments.findings import (
 )
 from slmbench.analysis.experiments.making import curve_plot, making_chapter
 from slmbench.analysis.experiments.material import Material
-from slmbench.analysis.experiments.outcomes import Outcome, difference_of, quality_outcomes
+from slmbench.analysis.experiments.outcomes import Outcome, difference_of, losses_on_text
 from slmbench.analysis.experiments.overview import overview
-from slmbench.made import Training
-from slmbench.spec.experiment import Arm
-from slmbench.spec.recipe import Train
+from slmbench.analysis.experiments.sensitivity import (
+    levels,
+    sensitivity_chapter,
+    sensitivity_conclusions,
+)
+from slmbench.analysis.experiments.sweeps import (
+    LOSS,
+    Sweep,
+    area,
+    area_above,
+    closures,
+    end_above,
+    gap_closure,
+    half_way,
+    loss_at_budget,
+    sweep_of,
+)
 
 STIFF = 0.5
 """Gap closure at the budget below which a variant is called stiff."""
 FEWEST_RATES = 3
+FEWEST_SEEDS = 3
 _ABOUT = (
-    "Every variant was trained with each learning rate on the same rows in the same order; the one "
-    "of least validation loss at the budget stands for it (a rate that suits one model may be "
-    "wrong for another, which would look like stiffness). Gap closure compares it with the "
-    "unpruned base at its own best rate.",
+    "Every variant was trained with each learning rate; the same seed is the same rows in the same "
+    "order. The rate of least mean validation loss at the budget stands for a variant (a rate that "
+    "suits one model may be wrong for another, which would look like stiffness). Gap closure "
+    "compares it with the unpruned base at its own best rate, seed by seed. Intervals are over "
+    "seeds; they do not cover that the rate was chosen by the losses that are shown.",
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Try:
-    """One training of a sweep."""
-
-    variant: str
-    rate: float | None
-    training: Training
-
-    @property
-    def end(self) -> float:
-        """Validation loss at the budget [nats/byte]."""
-        return losses_of(self.training)[-1]
-
-
-@dataclass(frozen=True, slots=True)
-class Sweep:
-    """All trainings of one arm, by rising learning rate."""
-
-    arm: Arm
-    tries: tuple[Try, ...]
-
-    @property
-    def best(self) -> Try | None:
-        """The one of least validation loss; None when none has a curve."""
-        return min(self.tries, key=lambda t: t.end, default=None)
-
-    @property
-    def at_edge(self) -> bool:
-        """Whether the best rate is the smallest or the largest that was tried."""
-        ends = (self.tries[0], self.tries[-1]) if self.tries else ()
-        return self.best is not None and any(self.best is t for t in ends)
-
-
 def find(material: Material) -> Findings:
-    """Sweeps, what the best of each reached, curves and costs."""
-    sweeps = [_sweep(material, arm) for arm in material.arms("treatment")]
+    """Sweeps, what the best of each reached, curves, sensitivity and costs."""
+    sweeps = [sweep_of(material, arm) for arm in material.arms("treatment")]
     tuned = material.experiment.arm("parent_tuned")
-    base = None if tuned is None else _sweep(material, tuned)
+    base = None if tuned is None else sweep_of(material, tuned)
     every = ([] if base is None else [base]) + sweeps
-    best = [s.best.variant for s in every if s.best is not None]
-    curves = curve_plot(material, best)
+    curves = curve_plot(material, [s.best[0].variant for s in every if s.best])
     plots = tuple(p for p in (curves, _closure_plot(base, sweeps)) if p is not None)
+    noise = levels(material)
+    sensitive = (sensitivity_chapter(material, noise),) if noise else ()
     return Findings(
-        tuple(_said(base, sweeps)) + tuple(_forgotten(material, every)) + tuple(_doubts(every)),
+        (
+            *_stiffness(base, sweeps),
+            *_order(base, sweeps),
+            *sensitivity_conclusions(noise),
+            *_forgotten(material, every),
+            *_doubts(every),
+        ),
         (
             Chapter("plasticity", "What the budget won back", _ABOUT,
-                    (_grid(material, base, every),), plots),
+                    (_grid(material, base, every), *_against_base(base, sweeps)), plots),
             Chapter("sweep", "Learning rates", (), (_rates(every),)),
+            *sensitive,
             Chapter("outcomes", "What was measured", (), (overview(material),)),
             making_chapter(material),
         ),
     )  # fmt: skip
 
 
-def _sweep(material: Material, arm: Arm) -> Sweep:
-    tries = []
-    for name in arm.variants:
-        training = material.training(name)
-        if training is not None and losses_of(training):
-            tries.append(Try(name, _rate(material, name), training))
-    return Sweep(arm, tuple(sorted(tries, key=lambda t: t.rate or 0.0)))
-
-
-def _rate(material: Material, variant: str) -> float | None:
-    member = material.kept.member(variant)
-    recipe = None if member is None else member.variant.recipe
-    return recipe.learning_rate if isinstance(recipe, Train) else None
-
-
-def _closure(base: Sweep | None, sweep: Sweep) -> Number:
-    if base is None or base.best is None or sweep.best is None:
-        return nothing("fraction", "the base or the variant has no training curve")
-    return closure_of_curves(base.best.training, sweep.best.training)
-
-
 def _grid(material: Material, base: Sweep | None, every: Sequence[Sweep]) -> Grid:
     columns = (
         Column("Pruned", "share taken away"),
-        Column("Learning rate", "of least validation loss"),
+        Column("Learning rate", "of least mean validation loss over seeds"),
         Column("Loss before", "validation, before training"),
-        Column("Loss at budget", "validation, at the end"),
-        Column("Mean loss", "area under the learning curve over its length (AULC)"),
+        Column("Loss at budget", "validation, at the end; mean over seeds"),
+        Column("Mean loss", "area under the learning curve over its length (AULC); over seeds"),
         Column("Gap closure", "1 − (L(B) − L_base(B)) / (L(0) − L_base(0)), base trained too"),
         Column("Tokens to half the gap", "until half of the gap was left above the trained base"),
-        *(Column(f"Forgetting: Δ {o.title}", "trained minus untrained, on other text", o.metric)
-          for o in _general(material)),
+        *(Column(f"Forgetting: Δ {o.title}", "trained minus untrained, on other text; of the "
+                 "first seed that was asked", o.metric)
+          for o in losses_on_text(material)),
     )  # fmt: skip
     lines = [_line(material, base, sweep) for sweep in every]
     return Grid("plasticity", "What the budget won back", "Variant", columns, tuple(lines))
@@ -140,65 +107,67 @@ def _grid(material: Material, base: Sweep | None, every: Sequence[Sweep]) -> Gri
 def _line(material: Material, base: Sweep | None, sweep: Sweep) -> Line:
     best, at = sweep.best, sweep.arm.at
     pruned = None if at is None else Number(at, "fraction")
-    if best is None:
-        why = nothing("nats/byte", "no training of it ended")
+    if not best:
+        why = nothing(LOSS, "no training of it ended")
         return Line(sweep.arm.name, (), (pruned, why))
-    before, area = losses_of(best.training)[0], mean_loss(best.training)
     is_base = base is not None and sweep.arm is base.arm
     cells = (
         pruned,
-        "not known" if best.rate is None else f"{best.rate:g}",
-        Number(before, "nats/byte"),
-        Number(best.end, "nats/byte"),
-        nothing("nats/byte", "fewer than two points")
-        if area is None
-        else Number(area, "nats/byte"),
-        None if is_base else _closure(base, sweep),
-        None if is_base else _half(base, sweep),
-        *(_forgetting(material, o, best.variant) for o in _general(material)),
+        "not known" if sweep.rate is None else f"{sweep.rate:g}",
+        Number(best[0].start, LOSS),
+        loss_at_budget(best),
+        area(best),
+        None if is_base else gap_closure(base, sweep),
+        None if is_base else half_way(base, sweep),
+        *(_forgetting(material, o, sweep) for o in losses_on_text(material)),
     )
-    return Line(sweep.arm.name, (best.variant,), cells)
+    return Line(sweep.arm.name, tuple(t.variant for t in best), cells)
 
 
-def _half(base: Sweep | None, sweep: Sweep) -> Number:
-    """Tokens until half of the gap before training was left above the trained base."""
-    if base is None or base.best is None or sweep.best is None:
-        return nothing("tokens", "the base or the variant has no training curve")
-    gap = losses_of(sweep.best.training)[0] - losses_of(base.best.training)[0]
-    if gap <= 0:
-        return nothing("tokens", "there was no gap")
-    tokens = tokens_to(sweep.best.training, base.best.end + gap / 2)
-    if tokens is None:
-        return nothing("tokens", "not reached within the budget")
-    return Number(tokens, "tokens", method="between points along a line")
+def _against_base(base: Sweep | None, sweeps: Sequence[Sweep]) -> tuple[Grid, ...]:
+    """Losses above those of the base, seeds paired."""
+    if base is None or not sweeps:
+        return ()
+    columns = (
+        Column("Loss at budget", "minus that of the base, seeds paired"),
+        Column("Mean loss", "over the budget (AULC), minus that of the base, seeds paired"),
+    )
+    lines = tuple(
+        Line(s.arm.name, (), (end_above(base, s), area_above(base, s))) for s in sweeps
+    )  # fmt: skip
+    return (Grid("above-base", f"Above {base.arm.name}, trained as long", "Variant", columns,
+                 lines),)  # fmt: skip
 
 
-def _general(material: Material) -> list[Outcome]:
-    """Loss on text that was not trained on."""
-    return [o for o in quality_outcomes(material) if o.unit == "bits/byte"]
-
-
-def _forgetting(material: Material, outcome: Outcome, variant: str) -> Number:
-    parent = material.parent(variant)
-    if parent is None:
-        return nothing(outcome.unit, "it has no parent")
-    return difference_of(material, outcome, variant, parent)
+def _forgetting(material: Material, outcome: Outcome, sweep: Sweep) -> Number:
+    """Of the first seed at the chosen rate that was asked."""
+    found = nothing(outcome.unit, "no training of it ended")
+    for one in sweep.best:
+        parent = material.parent(one.variant)
+        if parent is None:
+            return nothing(outcome.unit, "it has no parent")
+        found = difference_of(material, outcome, one.variant, parent)
+        if found.value is not None:
+            break
+    return found
 
 
 def _rates(every: Sequence[Sweep]) -> Grid:
-    rates = sorted({t.rate for s in every for t in s.tries if t.rate is not None})
-    columns = tuple(Column(f"{rate:g}", "validation loss at the budget") for rate in rates)
+    rates = sorted({rate for s in every for rate in s.rates if rate is not None})
+    columns = tuple(
+        Column(f"{rate:g}", "validation loss at the budget; mean over seeds") for rate in rates
+    )
     lines = []
     for sweep in every:
-        by_rate = {t.rate: t for t in sweep.tries}
         cells = []
         for rate in rates:
-            one = by_rate.get(rate)
-            if one is None:
-                cells.append(nothing("nats/byte", "not tried, or it did not end"))
-            else:
-                said = ("best",) if one is sweep.best else ()
-                cells.append(Number(one.end, "nats/byte", said=said))
+            tries = sweep.at(rate)
+            if not tries:
+                cells.append(nothing(LOSS, "not tried, or it did not end"))
+                continue
+            shown = loss_at_budget(tries)
+            said = (*shown.said, *(("best",) if rate == sweep.rate else ()))
+            cells.append(replace(shown, said=said))
         lines.append(Line(sweep.arm.name, (), tuple(cells)))
     return Grid("rates", "Validation loss at the budget by learning rate", "Variant", columns,
                 tuple(lines))  # fmt: skip
@@ -207,64 +176,108 @@ def _rates(every: Sequence[Sweep]) -> Grid:
 def _closure_plot(base: Sweep | None, sweeps: Sequence[Sweep]) -> Plot | None:
     marks = []
     for sweep in sweeps:
-        g = _closure(base, sweep)
+        g = gap_closure(base, sweep)
         if g.value is not None and sweep.arm.at is not None:
             marks.append(Mark(sweep.arm.at, g, sweep.arm.name))
     if len(marks) < 2:
         return None
+    alone = all(m.y.low is None for m in marks)
+    how = "one training run each, so no interval" if alone else "95 % intervals over seeds"
     return Plot(
-        "closure", "Gap closure × share pruned",
-        "Each at its best learning rate; one training run each, so no interval.",
+        "closure", "Gap closure × share pruned", f"Each at its best learning rate; {how}.",
         "share pruned", "gap closure at the budget",
         (Trace("gap closure", tuple(sorted(marks, key=lambda m: m.x))),),
     )  # fmt: skip
 
 
-def _said(base: Sweep | None, sweeps: Sequence[Sweep]) -> list[Conclusion]:
+def _stiffness(base: Sweep | None, sweeps: Sequence[Sweep]) -> list[Conclusion]:
+    """Stiff only where the whole interval over seeds lies below the limit."""
+    limit = Number(STIFF, UNIT)
     said = []
-    known: list[tuple[Sweep, Number]] = []
     for sweep in sweeps:
-        g, name = _closure(base, sweep), named(sweep.arm.name)
+        g, name = gap_closure(base, sweep), named(sweep.arm.name)
         if g.value is None:
+            why = f"{name}: no gap closure: {quoted(g.reason)}."
+            said.append(Conclusion("cannot be said", why))
+            continue
+        tail = "of the gap to the base, trained as long, is closed"
+        if g.low is not None and g.high is not None and g.low <= STIFF <= g.high:
+            text = f"Whether {name} is stiff is not resolved: at the budget {{0}} {tail}, and the "
             said.append(
-                Conclusion("cannot be said", f"{name}: no gap closure: {quoted(g.reason)}.")
+                Conclusion("not resolved", text + "interval over seeds holds {1}.", (g, limit))
             )
             continue
-        known.append((sweep, g))
         stiff = g.value < STIFF
-        word = "stiff" if stiff else "not stiff"
-        said.append(
-            Conclusion(
-                "stiff" if stiff else "not stiff",
-                f"{name} is {word}: at the budget {{0}} of the gap to the base, trained as long, "
-                "is closed (limit {1}; one run, no interval).",
-                (g, Number(STIFF, "fraction")),
-            )
-        )
-    placed = sorted((s.arm.at, g.value) for s, g in known if s.arm.at is not None and g.value)
-    if len(placed) > 1:
-        closures = [g for _, g in placed]
-        falls = all(b < a for a, b in itertools.pairwise(closures))
-        ends = (Number(placed[0][1], "fraction"), Number(placed[-1][1], "fraction"))
-        text = "Gap closure falls" if falls else "Gap closure does not fall"
-        said.append(
-            Conclusion(
-                "falls" if falls else "does not fall",
-                f"{text} with every further share that is pruned, from {{0}} to {{1}}; single "
-                "runs, so this order is a description, not a test.",
-                ends,
-            )
-        )
+        how = "one run, no interval" if g.low is None else quoted(g.method)
+        text = f"at the budget {{0}} {tail} (limit {{1}}; {how})."
+        if stiff:
+            said.append(Conclusion("stiff", f"{name} is stiff: {text}", (g, limit)))
+        else:
+            said.append(Conclusion("not stiff", f"{name} is not stiff: {text}", (g, limit)))
     return said
+
+
+def _order(base: Sweep | None, sweeps: Sequence[Sweep]) -> list[Conclusion]:
+    """Whether gap closure falls with the share pruned: every step, seeds paired."""
+    placed = sorted(
+        (s for s in sweeps if s.arm.at is not None and gap_closure(base, s).value is not None),
+        key=lambda s: s.arm.at or 0.0,
+    )
+    if len(placed) < 2:
+        return []
+    ends = (gap_closure(base, placed[0]), gap_closure(base, placed[-1]))
+    steps = [(b, _step(base, a, b)) for a, b in itertools.pairwise(placed)]
+    if any(d.value is None for _, d in steps):
+        return []
+    if any(d.low is None for _, d in steps):
+        return [_described(steps, ends)]
+    if all(d.high is not None and d.high < 0 for _, d in steps):
+        text = "Gap closure falls with every further share that is pruned, from {0} to {1}."
+        return [Conclusion("falls", text, ends)]
+    risen = [(s, d) for s, d in steps if d.low is not None and d.low > 0]
+    if risen:
+        sweep, step = risen[0]
+        text = f"it is higher for {named(sweep.arm.name)} than with less pruned, by {{0}}."
+        said = "Gap closure does not fall with every further share that is pruned: "
+        return [Conclusion("does not fall", said + text, (step,))]
+    sweep, step = next((s, d) for s, d in steps if d.holds_zero)
+    return [
+        Conclusion(
+            "not resolved",
+            "Whether gap closure falls with every further share that is pruned is not resolved: "
+            f"it goes from {{0}} to {{1}}, and the step to {named(sweep.arm.name)} is {{2}}.",
+            (*ends, step),
+        )
+    ]
+
+
+def _described(steps: Sequence[tuple[Sweep, Number]], ends: tuple[Number, ...]) -> Conclusion:
+    falls = all(d.value is not None and d.value < 0 for _, d in steps)
+    text = "Gap closure falls" if falls else "Gap closure does not fall"
+    return Conclusion(
+        "falls" if falls else "does not fall",
+        f"{text} with every further share that is pruned, from {{0}} to {{1}}; single runs, so "
+        "this order is a description, not a test.",
+        ends,
+    )
+
+
+def _step(base: Sweep | None, less: Sweep, more: Sweep) -> Number:
+    """Gap closure with more pruned minus that with less, seeds paired."""
+    before, after = closures(base, less), closures(base, more)
+    shared = [seed for seed in before if seed in after]
+    if not shared:
+        return nothing(UNIT, "no seed that both were trained with")
+    return seed_difference(
+        [after[s] for s in shared], [before[s] for s in shared], UNIT, "higher"
+    )  # fmt: skip
 
 
 def _forgotten(material: Material, every: Sequence[Sweep]) -> list[Conclusion]:
     said = []
-    for outcome in _general(material):
+    for outcome in losses_on_text(material):
         for sweep in every:
-            if sweep.best is None:
-                continue
-            d = _forgetting(material, outcome, sweep.best.variant)
+            d = _forgetting(material, outcome, sweep)
             if d.value is not None and d.verdict in ("better", "worse"):
                 word = "raised" if d.verdict == "worse" else "lowered"
                 said.append(
@@ -279,22 +292,35 @@ def _forgotten(material: Material, every: Sequence[Sweep]) -> list[Conclusion]:
 
 
 def _doubts(every: Sequence[Sweep]) -> list[Conclusion]:
-    said = []
-    for sweep in every:
-        if 0 < len(sweep.tries) < FEWEST_RATES:
-            said.append(
-                Conclusion(
-                    "cannot be said",
-                    f"{named(sweep.arm.name)}: only {len(sweep.tries)} learning rates ended: what "
-                    "looks like stiffness may be a wrong rate.",
-                )
-            )
-        elif sweep.at_edge:
-            said.append(
-                Conclusion(
-                    "cannot be said",
-                    f"{named(sweep.arm.name)}: the best learning rate lies at the edge of those "
-                    "that were tried; a better one may lie beyond it.",
-                )
-            )
-    return said
+    return [
+        Conclusion("cannot be said", f"{named(sweep.arm.name)}{doubt}.")
+        for sweep in every
+        if sweep.tries
+        for doubt in _doubts_of(sweep)
+    ]
+
+
+def _doubts_of(sweep: Sweep) -> list[str]:
+    doubts = []
+    if len(sweep.rates) < FEWEST_RATES:
+        doubts.append(
+            f": only {len(sweep.rates)} learning rates ended: what looks like stiffness may be a "
+            "wrong rate"
+        )
+    elif sweep.at_edge:
+        doubts.append(
+            ": the best learning rate lies at the edge of those that were tried; a better one may "
+            "lie beyond it"
+        )
+    if sweep.seeds < FEWEST_SEEDS:
+        doubts.append(
+            f" has {sweep.seeds} of at least {FEWEST_SEEDS} seeds: what another training run would "
+            "change is not in its numbers, or only badly known"
+        )
+    lacking = [rate for rate in sweep.rates if rate not in sweep.complete]
+    if lacking:
+        names = ", ".join("not known" if rate is None else f"{rate:g}" for rate in lacking)
+        doubts.append(
+            f": not every seed ended with learning rate {names}, which could not be chosen then"
+        )
+    return doubts
