@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from slmbench.cores import usable_cpus
-from slmbench.errors import PrerequisiteError, SlmbenchError, UnknownNameError
+from slmbench.data.catalogue import entry
+from slmbench.errors import PrerequisiteError, SlmbenchError, UnknownNameError, UsageError
 from slmbench.lifecycle import Artefact, Artefacts, find, making_records
 from slmbench.lifecycle.costs import CostEstimate, estimate
 from slmbench.lifecycle.memory_room import available, refuse_too_large
 from slmbench.lifecycle.shapes import Shape, foretold, shape_of
 from slmbench.plan import identify
-from slmbench.spec import ModelsFile, Variant
+from slmbench.spec import ModelsFile, Recipe, Variant
 from slmbench.spec.load import (
     is_path,
     load_models,
@@ -23,6 +24,8 @@ from slmbench.spec.load import (
     recipe_names,
 )
 from slmbench.spec.recipe_file import RecipeFile
+from slmbench.spec.recipes.quantization import Calibration
+from slmbench.spec.recipes.training import FedAvg, PeftPrune, Train
 
 State = Literal["found", "cached", "made", "failed", "to fetch", "to make", "refused"]
 """``found``: a source. ``cached``: made before. ``refused``: too large for the memory there is."""
@@ -73,26 +76,54 @@ class OverBudget:
 def goal_of(name: str, models: str | None = None) -> Goal:
     """A recipe by name or path, or a variant of a models file (the demo's, unless one is named).
 
-    Raises UnknownNameError, and SpecError for files that cannot be read or are no lineage.
+    Raises UnknownNameError, UsageError for text that there is not, and SpecError for files that
+    cannot be read or are no lineage.
     """
+    goal = _goal_of(name, models)
+    check_texts(goal.steps)
+    return goal
+
+
+def _goal_of(name: str, models: str | None) -> Goal:
     if is_path(name) or name in recipe_names():
         recipe = load_recipe(name)
         listed = load_models(models, (), [name]) if models else load_recipe_variants(name)
         name = recipe.variants()[-1].name
-        return Goal(name, recipe, _needed(listed, name))
+        return Goal(name, recipe, needed_for(listed, name))
     listed = load_models(models or "demo")
     known = [v.name for v in listed.variants]
     if name in known:
-        return Goal(name, None, _needed(listed, name))
+        return Goal(name, None, needed_for(listed, name))
     raise UnknownNameError("recipe or variant", name, [*recipe_names(), *known])
 
 
 def whole(models: str) -> Goal:
     """All variants of a models file (name or path)."""
-    return Goal(models, None, load_models(models))
+    goal = Goal(models, None, load_models(models))
+    check_texts(goal.steps)
+    return goal
 
 
-def _needed(models: ModelsFile, name: str) -> ModelsFile:
+def check_texts(variants: Iterable[Variant]) -> None:
+    """Raise UsageError for a recipe that reads a data set which there is not."""
+    for variant in variants:
+        for name in () if variant.recipe is None else _texts(variant.recipe):
+            try:
+                entry(name)
+            except UnknownNameError as error:
+                raise UsageError(f"{variant.name}: {error.message}", hint=error.hint) from None
+
+
+def _texts(recipe: Recipe) -> tuple[str, ...]:
+    """Data sets whose text it trains on or calibrates with."""
+    train = recipe.train if isinstance(recipe, PeftPrune | FedAvg) else recipe
+    if isinstance(train, Train):
+        return train.text.passages
+    read = (getattr(recipe, name, None) for name in ("calibration", "importance"))
+    return tuple(c.data if isinstance(c, Calibration) else str(c) for c in read if c is not None)
+
+
+def needed_for(models: ModelsFile, name: str) -> ModelsFile:
     """The file with that variant, and what it is made of, alone: other sources may be absent."""
     needed, wanted = {name}, [name]
     while wanted:

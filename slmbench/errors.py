@@ -13,7 +13,8 @@
     │   ├── MissingDataError       5    no source has this data set
     │   ├── ArtefactError          5    a model artefact is missing, damaged or not the one named
     │   │   └── UnsupportedModelError 5    whole, but of a kind that a technique does not know
-    │   └── DiskSpaceError         5    no room to write
+    │   ├── DiskSpaceError         5    no room to write
+    │   └── OutOfMemoryError       5    an allocation failed
     └── InterruptedRunError      130    Ctrl-C: what was done is saved
 
 Exit codes 3 ("some cells failed") and 6 ("no gate failed, but one could not be decided") are
@@ -25,6 +26,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+
+_SHOWN = 20
+"""Known names that an error lists at most."""
 
 
 class SlmbenchError(Exception):
@@ -62,7 +66,9 @@ class UnknownNameError(UsageError):
         self.kind, self.name = kind, name
         known = sorted(known)
         near = suggest(name, known)
-        hint = f"did you mean {near}?" if near else f"known: {', '.join(known[:20]) or 'none'}"
+        more = f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else ""
+        listed = f"known: {', '.join(known[:_SHOWN]) or 'none'}{more}"
+        hint = f"did you mean {near}?" if near else listed
         super().__init__(f"unknown {kind} {name!r}", hint=hint)
 
 
@@ -107,6 +113,10 @@ class UnsupportedModelError(ArtefactError):
 
 class DiskSpaceError(PrerequisiteError):
     """Writing failed for want of space; nothing that was finished is lost."""
+
+
+class OutOfMemoryError(PrerequisiteError):
+    """An allocation failed: there is less memory than was asked for."""
 
 
 class InterruptedRunError(SlmbenchError):

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import slmbench
 from slmbench.api import Planned, Request, plan_suites
-from slmbench.derivations import Derived, Goal, expectations
-from slmbench.errors import SlmbenchError, SpecError
+from slmbench.derivations import Derived, Goal, check_texts, expectations, needed_for
+from slmbench.errors import SlmbenchError, SpecError, UsageError
 from slmbench.kept_variants import keep_variants
 from slmbench.lifecycle import Artefacts
 from slmbench.plan import Selection, identify
@@ -63,8 +63,10 @@ def resolve(where: str | Path, overrides: Sequence[str] = ()) -> Experimental:
     at = _beside(experiment.models, where)
     models = load_models(at, to_models)
     _check_names(experiment, models)
+    check_texts(models.variants)
     requests = tuple(_request(asked, at, where, to_models) for asked in experiment.suites)
-    return Experimental(experiment, models, requests, tuple(plan_suites(r) for r in requests))
+    planned = tuple(map(_plan, experiment.suites, requests))
+    return Experimental(experiment, models, requests, planned)
 
 
 def to_make(wanted: Experimental) -> tuple[Derived, ...]:
@@ -74,7 +76,8 @@ def to_make(wanted: Experimental) -> tuple[Derived, ...]:
     found: dict[str, Derived] = {}
     for variant in wanted.models.variants:
         if variant.name in names:
-            for row in expectations(Goal(variant.name, None, wanted.models)):
+            goal = Goal(variant.name, None, needed_for(wanted.models, variant.name))
+            for row in expectations(goal):
                 found.setdefault(row.variant.name, row)
     return tuple(found.values())
 
@@ -111,6 +114,14 @@ def kept(wanted: Experimental) -> KeptExperiment:
         cells=tuple(dict.fromkeys(cells)),
         slmbench_version=slmbench.__version__,
     )
+
+
+def _plan(asked: Asked, request: Request) -> Planned:
+    """Plan a suite; what is wrong with it is said to be of that suite."""
+    try:
+        return plan_suites(request)
+    except UsageError as error:
+        raise UsageError(f"suites.{asked.suite}: {error.message}", hint=error.hint) from error
 
 
 def _request(asked: Asked, models: str, where: str | Path, overrides: tuple[str, ...]) -> Request:

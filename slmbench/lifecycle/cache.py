@@ -21,7 +21,7 @@ from typing import Literal
 from pydantic import ValidationError
 
 from slmbench.content import RECORD, content_of, newest_of, size_of
-from slmbench.errors import DiskSpaceError
+from slmbench.errors import DiskSpaceError, PrerequisiteError
 from slmbench.lifecycle.job import Artefact
 from slmbench.locations import cache_dir
 from slmbench.made import MadeRecord
@@ -29,6 +29,8 @@ from slmbench.spec import Frozen
 from slmbench.spec.base import Sha256
 
 PARTIAL = ".partial-"
+_CLOSED = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST)
+"""A folder that cannot be written: read only, not ours, or no folder."""
 SOURCE = "source.json"
 
 
@@ -50,7 +52,10 @@ def home_of(identity: str) -> Path:
 
 
 def read_made(identity: str, *, verify: bool) -> Artefact | None:
-    """The derived artefact of that identity, if it is whole (``verify``: digest it again)."""
+    """The derived artefact of that identity, if it is whole (``verify``: digest it again).
+
+    One that was changed after its record was written is digested in any case.
+    """
     home = home_of(identity)
     try:
         record = MadeRecord.model_validate_json((home / RECORD).read_bytes())
@@ -59,9 +64,15 @@ def read_made(identity: str, *, verify: bool) -> Artefact | None:
     path = home / record.artefact
     if record.identity != identity or not path.exists() or size_of(path) != record.artefact_bytes:
         return None
-    if verify and content_of(path).sha256 != record.artefact_sha256:
+    changed = newest_of(path) > (home / RECORD).stat().st_mtime_ns
+    if (verify or changed) and content_of(path).sha256 != record.artefact_sha256:
         return None
     return Artefact(path, record.artefact_sha256, record.artefact_bytes, record)
+
+
+def is_damaged(identity: str) -> bool:
+    """Whether something was derived under that identity that is not whole any more."""
+    return (home_of(identity) / RECORD).exists() and read_made(identity, verify=False) is None
 
 
 def making_records() -> tuple[MadeRecord, ...]:
@@ -165,12 +176,17 @@ def settle(partial: Path, identity: str) -> None:
 
 @contextmanager
 def room_to_write(place: Path) -> Iterator[None]:
-    """Turn "no space left" into DiskSpaceError with the place."""
+    """Raise DiskSpaceError with the place when it is full, PrerequisiteError when it is closed."""
     try:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise no_room(place) from error
+        if error.errno in _CLOSED:
+            raise PrerequisiteError(
+                f"cannot write {place}: {error.strerror}",
+                hint="make it writable, or point $SLMBENCH_CACHE at another folder",
+            ) from error
         raise
 
 

@@ -22,7 +22,15 @@ from slmbench.backends.peaks import kept_peaks
 from slmbench.lifecycle.shapes import Shape, foretold
 from slmbench.made import MadeRecord
 from slmbench.spec import Recipe
-from slmbench.spec.recipe import AutoRound, DepthPrune, FedAvg, LoraFinetune, PeftPrune, Train
+from slmbench.spec.recipe import (
+    AutoRound,
+    DepthPrune,
+    FedAvg,
+    LoraFinetune,
+    PeftPrune,
+    RandomInit,
+    Train,
+)
 from slmbench.spec.recipes.quantization import Calibration
 from slmbench.spec.recipes.training import LoraUpdate
 
@@ -78,7 +86,8 @@ def estimate(
 ) -> CostEstimate:
     """Time and memory of one step; ``made``: what was made on this machine before."""
     shape = foretold(recipe, parent)
-    size = parent or shape
+    # Of random weights the parent gives the tokenizer only.
+    size = shape if isinstance(recipe, RandomInit) else parent or shape
     if size is None:
         return CostEstimate(_START_S, None, "guess", None)
     work = operations(recipe, size, others)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slmbench import errors
-from slmbench.errors import ArtefactError, SlmbenchError
+from slmbench.errors import ArtefactError, OutOfMemoryError, SlmbenchError, UsageError
 from slmbench.lifecycle import cache, sources
 from slmbench.lifecycle.job import (
     Artefact,
@@ -36,7 +36,7 @@ _ENVIRONMENT = {"TOKENIZERS_PARALLELISM": "false", "OMP_WAIT_POLICY": "PASSIVE"}
 when other processes want the same cores (95 s against 13 s for block influence, load 6 on 2)."""
 
 _PASSED_ON = (errors.PrerequisiteError, errors.InterruptedRunError)
-"""Errors of a maker that stay what they are."""
+"""Errors of a maker that stay what they are; what is wrong with a name is a UsageError."""
 
 Report = Callable[[str], None]
 
@@ -94,7 +94,11 @@ def materialise(
     with cache.only_maker(
         ref.digest, lambda: report(f"{variant.name}: another process is making it; waiting")
     ):
-        return find(variant, ref) or _make(variant, ref, _Inputs(parent, tuple(others)), report)
+        if found := find(variant, ref):
+            return found
+        if cache.is_damaged(ref.digest):
+            report(f"{variant.name}: what was made before is damaged; making it again")
+        return _make(variant, ref, _Inputs(parent, tuple(others)), report)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,8 +178,10 @@ def _run_maker(job: MakeJob, report: Report) -> None:
             _let_it_save(job, child, report)
             raise
         ending = child.finish()
-        if failure is None and not ending.clean and cap.may_explain(ending):
-            raise cap.exceeded(job.variant, known=ending.oom_killed)
+        short = failure is not None and failure.error == OutOfMemoryError.__name__
+        unexplained = short or (failure is None and not ending.clean)
+        if unexplained and cap.may_explain(ending):
+            raise cap.exceeded(job.variant, known=short or ending.oom_killed)
     if failure is not None:
         raise _error_of(job, failure)
     # "Done" is said when all is written and synced: leaving slowly afterwards, as an interpreter
@@ -197,6 +203,8 @@ def _error_of(job: MakeJob, failure: Failed) -> SlmbenchError:
     message = f"{job.variant}: {failure.message}"
     if isinstance(kind, type) and issubclass(kind, _PASSED_ON):
         return kind(message, hint=failure.hint)
+    if isinstance(kind, type) and issubclass(kind, UsageError):
+        return UsageError(message, hint=failure.hint)
     return SlmbenchError(message, hint=failure.hint)
 
 

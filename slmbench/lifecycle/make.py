@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from slmbench.content import RECORD, content_of, files_of
-from slmbench.errors import MissingEngineError, SlmbenchError
+from slmbench.errors import MissingEngineError, OutOfMemoryError, SlmbenchError
 from slmbench.lifecycle.cache import no_room
 from slmbench.lifecycle.energy import EnergyMeter, unknown
 from slmbench.lifecycle.job import Done, Failed, MakeJob, Progress
@@ -65,6 +65,9 @@ _EXTRAS = {
 """Module -> extra of slmbench that brings it."""
 
 _FULL_BYTES = 16 << 20
+_NO_ROOM = ("no space left on device", "disk quota exceeded", "(os error 28)")
+_NO_MEMORY = ("allocate memory", "out of memory", "not enough memory", "bad_alloc")
+"""What errors of libraries say, in lower case."""
 
 
 def main() -> int:
@@ -87,11 +90,11 @@ def main() -> int:
         _say(pipe, Failed(error=type(error).__name__, message=error.message, hint=error.hint))
         return 1
     except Exception as error:
-        if _disk_is_full(error, Path(job.out)):
-            full = no_room(Path(job.out).parent)
-            _say(pipe, Failed(error=type(full).__name__, message=full.message, hint=full.hint))
-            return 1
-        raise
+        short = _shortage(error, job)
+        if short is None:
+            raise
+        _say(pipe, Failed(error=type(short).__name__, message=short.message, hint=short.hint))
+        return 1
     _say(pipe, Done())
     return 0
 
@@ -198,10 +201,26 @@ def _peak_memory() -> int | None:
     return next((int(row[1]) * 1024 for row in rows), None)
 
 
+def _shortage(error: Exception, job: MakeJob) -> SlmbenchError | None:
+    """What the machine lacked, if that is why it failed: room on the disk, or memory."""
+    if _disk_is_full(error, Path(job.out)):
+        return no_room(Path(job.out).parent)
+    text = str(error).lower()
+    if isinstance(error, MemoryError) or any(mark in text for mark in _NO_MEMORY):
+        return OutOfMemoryError(
+            f"{job.recipe.technique} ran out of memory; nothing was made",
+            hint="free memory or raise the limit (ulimit -v), take a smaller model, or, of a "
+            "training, lower `batch` or `sequence`",
+        )
+    return None
+
+
 def _disk_is_full(error: Exception, out: Path) -> bool:
-    """Libraries hide ENOSPC in errors of their own, so the disk itself is asked too."""
+    """Libraries hide ENOSPC in errors of their own, so words and the disk itself are asked too."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return True
+    if any(mark in str(error).lower() for mark in _NO_ROOM):
+        return True  # a file too large for what is left is taken away: the disk looks roomy again
     return shutil.disk_usage(out).free < _FULL_BYTES
 
 

@@ -38,6 +38,6 @@ def refuse_too_large(variant: str, expected: CostEstimate, have: int | None) -> 
     raise PrerequisiteError(
         f"{variant}: making it needs about {need / 1e9:.1f} GB of memory (estimated), "
         f"{have / 1e9:.1f} GB are available",
-        hint="lower `batch` or `sequence`, train by lora instead of full, or take a smaller "
-        "parent; `slmbench derive --force` tries it all the same",
+        hint="take a smaller model, or, of a training, lower `batch` or `sequence`, or train by "
+        "lora instead of full; `slmbench derive --force` tries it all the same",
     )

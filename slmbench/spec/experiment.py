@@ -10,7 +10,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from slmbench.spec.base import Frozen, Name
+from slmbench.spec.base import Frozen, Name, PlacedError
 from slmbench.spec.recipe_file import Budget
 from slmbench.spec.suite import Size
 
@@ -109,14 +109,17 @@ class Experiment(Frozen):
     @model_validator(mode="after")
     def _arms_are_apart(self) -> Self:
         names = [arm.name for arm in self.arms]
-        twins = sorted({n for n in names if names.count(n) > 1})
-        if twins:
-            raise ValueError(f"two arms are named {', '.join(twins)}")
-        unknown = sorted({a.against for a in self.arms if a.against is not None} - set(names))
-        if unknown:
-            raise ValueError(
-                f"against: there is no arm {', '.join(unknown)}; arms: {', '.join(names)}"
-            )
+        problems: list[tuple[tuple[str | int, ...], str]] = []
+        for i, arm in enumerate(self.arms):
+            if arm.name in names[:i]:
+                problems.append((("arms", i, "name"), f"two arms are named {arm.name!r}"))
+            if arm.against == arm.name:
+                problems.append((("arms", i, "against"), f"{arm.name!r} is this arm itself"))
+            elif arm.against is not None and arm.against not in names:
+                cause = f"there is no arm {arm.against!r}; arms: {', '.join(names)}"
+                problems.append((("arms", i, "against"), cause))
+        if problems:
+            raise PlacedError(problems)
         return self
 
     def arm(self, role: Role) -> Arm | None:

@@ -107,7 +107,11 @@ def _recipe_of(wanted: str | Varied, path: Path) -> tuple[RecipeFile, Path]:
     """A recipe that the models file at ``path`` lists, with the changes that it asks for."""
     if isinstance(wanted, str):
         return _recipe(_beside(wanted, path))
-    return _recipe(_beside(wanted.recipe, path), (*wanted.set, f"name={wanted.name}"))
+    try:
+        return _recipe(_beside(wanted.recipe, path), (*wanted.set, f"name={wanted.name}"))
+    except SpecError as error:
+        problems = [f"{path}: recipes: {wanted.name}: {each}" for each in error.problems]
+        raise SpecError(problems, hint=error.hint) from error
 
 
 def _beside(name: str, path: Path) -> str | Path:
@@ -220,7 +224,8 @@ def _checked(models: ModelsFile, variants: Sequence[Variant], path: Path) -> Mod
     try:
         return ModelsFile(variants=tuple(variants), targets=models.targets)
     except ValidationError as error:
-        raise SpecError([f"{path}: {e['msg']}" for e in error.errors()]) from error
+        causes = (e["msg"].removeprefix("Value error, ") for e in error.errors())
+        raise SpecError([f"{path}: {cause}" for cause in causes]) from error
 
 
 def _absolute(models: ModelsFile, folder: Path) -> list[Variant]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -125,7 +125,6 @@ class ModelsFile(Frozen):
         if not self.variants and not self.recipes:
             raise ValueError("no variants and no recipes: list at least one")
         seen: set[str] = set()
-        names = {v.name for v in self.variants}
         formats: dict[str, Format] = {}
         problems: list[tuple[tuple[str | int, ...], str]] = []
         for i, variant in enumerate(self.variants):
@@ -133,8 +132,9 @@ class ModelsFile(Frozen):
                 problems.append((("variants", i, "name"), f"{variant.name!r} is listed twice"))
             for part, needed in _needed(variant):
                 if needed not in seen:
-                    why = "is not listed before it" if needed in names else "is not in the file"
-                    cause = f"variant {variant.name!r}: its {part} {needed!r} {why}"
+                    what = "parent" if part == "parent" else "other variant"
+                    why = _why_not(variant.name, needed, self.variants)
+                    cause = f"variant {variant.name!r}: its {what} {needed!r} {why}"
                     problems.append((("variants", i, part), cause))
             if cause := _unfit_parent(variant, formats):
                 problems.append((("variants", i, "parent"), cause))
@@ -170,6 +170,19 @@ def _needed(variant: Variant) -> list[tuple[str, str]]:
     parent = [] if variant.parent is None else [("parent", variant.parent)]
     others = () if variant.recipe is None else variant.recipe.others()
     return [*parent, *(("recipe", other) for other in others)]
+
+
+def _why_not(name: str, needed: str, variants: Sequence[Variant]) -> str:
+    """Why a variant cannot be made of another that does not stand before it."""
+    listed = {v.name: v for v in variants}
+    if needed not in listed:
+        return "is not in the file"
+    below, wanted = {needed}, [needed]
+    while wanted:
+        above = {one for _, one in _needed(listed[wanted.pop()]) if one in listed} - below
+        below |= above
+        wanted += above
+    return "is made of it: a cycle" if name in below else "is not listed before it"
 
 
 def _unfit_parent(variant: Variant, formats: Mapping[str, Format]) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from slmbench.errors import UsageError
 
@@ -17,10 +19,9 @@ _NAME = ".lock"
 def only_campaign(root: Path) -> Iterator[None]:
     """Hold the folder's lock; the kernel frees it when the process ends, however it ends.
 
-    Raises UsageError naming the process that holds it.
+    Raises UsageError naming the process that holds it, or why the folder cannot be written.
     """
-    root.mkdir(parents=True, exist_ok=True)
-    with (root / _NAME).open("a+", encoding="ascii") as file:
+    with _opened(root) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -33,3 +34,16 @@ def only_campaign(root: Path) -> Iterator[None]:
         file.write(str(os.getpid()))
         file.flush()
         yield
+
+
+def _opened(root: Path) -> IO[str]:
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        return (root / _NAME).open("a+", encoding="ascii")
+    except (FileExistsError, NotADirectoryError):
+        cause = "not a folder"
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+        cause = f"cannot be written: {error.strerror}"
+    raise UsageError(f"results folder {root}: {cause}", hint="give another --results folder")

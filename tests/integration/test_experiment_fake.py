@@ -87,10 +87,14 @@ def test_two_experiments_share_a_folder(world: World) -> None:
     ("changes", "words"),
     [
         ({"arms": [{"name": "new", "variants": ["smal"]}]}, "there is no variant 'smal'"),
-        ({"arms": [{"name": "a", "variants": ["base"], "against": "b"}]}, "there is no arm b"),
+        ({"arms": [{"name": "a", "variants": ["base"], "against": "b"}]}, "there is no arm 'b'"),
         ({"section": "nonsense"}, "initialization"),
         ({"suites": [{"suite": "./quality.yaml", "variants": ["x"]}]}, "no variant 'x'"),
         ({"models": "./nowhere.yaml"}, "nowhere.yaml"),
+        (
+            {"suites": [{"suite": "./quality.yaml", "overrides": ["sizes.demo.itms=1"]}]},
+            "suites../quality.yaml: --set sizes.demo.itms=1",
+        ),
     ],
 )
 def test_a_bad_file_is_refused_with_its_place(

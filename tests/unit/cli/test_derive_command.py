@@ -165,6 +165,8 @@ def test_too_little_memory_is_refused_before_it_starts_unless_forced(
         (["./orphan.yaml"], "it needs a variant 'bse'"),
         (["./tight.yaml"], "is less than one step"),
         (["./unfit.yaml"], "depth_prune takes hf, its parent 'base' is gguf"),
+        (["./text.yaml"], "small: unknown data set 'bolq'"),
+        (["./text.yaml", "--dry-run"], "did you mean boolq?"),
     ],
 )
 def test_bad_input_names_place_cause_and_fix(
@@ -177,6 +179,13 @@ def test_bad_input_names_place_cause_and_fix(
         RECIPE.replace("parent: base", "parent: folder").replace(
             "{technique: gguf_quantize, type: Q8_0}", training
         )
+    )
+    pruning = "{technique: depth_prune, drop_layers: 1, calibration: bolq}"
+    (here / "text.yaml").write_text(
+        (here / "tight.yaml")
+        .read_text()
+        .replace(training, pruning)
+        .replace("  - recipe: {technique: gguf_quantize, type: Q4_0}\n", "")
     )
     (here / "unfit.yaml").write_text(
         RECIPE.replace(

@@ -147,3 +147,12 @@ def test_memory_that_is_left_is_the_least_of_kernel_and_groups(tmp_path: Path) -
     (group / "memory.max").write_text("max\n")
     assert available(tmp_path) == 8_000_000 * 1024
     assert available(tmp_path / "nothing") is None
+
+
+def test_random_weights_cost_their_own_size_not_their_parents() -> None:
+    """The parent gives the tokenizer only: its size says nothing of what is drawn."""
+    wide = RandomInit(technique="random_init", architecture="llama", hidden_size=4096, layers=32)
+    alone, small = estimate(wide, None), estimate(wide, Shape(10**6, 2, 64, 128, 258))
+    assert alone.memory_bytes == small.memory_bytes
+    assert small.memory_bytes is not None
+    assert small.memory_bytes > 20 * GB

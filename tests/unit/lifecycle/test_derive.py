@@ -125,6 +125,8 @@ def test_a_maker_that_hangs_is_killed(bench: Bench, monkeypatch: pytest.MonkeyPa
         ("MissingDataError", errors.MissingDataError),
         ("MissingEngineError", errors.MissingEngineError),
         ("DiskSpaceError", errors.DiskSpaceError),
+        ("OutOfMemoryError", errors.OutOfMemoryError),
+        ("UnknownNameError", errors.UsageError),
         ("KeyError", errors.SlmbenchError),
         ("suggest", errors.SlmbenchError),
     ],
@@ -227,9 +229,27 @@ def test_a_damaged_cache_entry_is_made_anew(bench: Bench) -> None:
 
 def test_verify_sees_what_the_size_does_not_tell(bench: Bench) -> None:
     made = bench.make()
+    before = made.path.stat()
     made.path.write_bytes(small_gguf()[:-1] + b"x")
+    os.utime(made.path, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert find(bench.variant, bench.ref) == made
     assert find(bench.variant, bench.ref, verify=True) is None
+
+
+def test_an_artefact_that_was_changed_is_made_again(bench: Bench) -> None:
+    """Same size, other bytes, written after the record: it is never offered."""
+    made = bench.make()
+    made.path.write_bytes(small_gguf()[:-1] + b"x")
+    assert find(bench.variant, bench.ref) is None
+    assert bench.make().path.read_bytes() == small_gguf()
+    assert "child: what was made before is damaged; making it again" in bench.said
+    assert bench.started == 2
+
+
+def test_an_artefact_that_was_only_touched_is_kept(bench: Bench) -> None:
+    made = bench.make()
+    made.path.touch()
+    assert find(bench.variant, bench.ref) == made
 
 
 def test_another_setting_is_another_variant(bench: Bench) -> None:

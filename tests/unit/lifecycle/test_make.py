@@ -73,6 +73,28 @@ def test_a_full_disk_is_said_whatever_the_library_raised(
         start(tmp_path, monkeypatch, name)
 
 
+@pytest.mark.parametrize(
+    ("body", "error", "said"),
+    [
+        # Written and taken away again: the disk itself has room when it is asked.
+        ("raise ValueError('I/O error: No space left on device (os error 28)')",
+         "DiskSpaceError", "no space left"),
+        ("raise MemoryError", "OutOfMemoryError", "ran out of memory; nothing was made"),
+        ("raise RuntimeError('DefaultCPUAllocator: can\\'t allocate memory: 8 bytes')",
+         "OutOfMemoryError", "ran out of memory"),
+    ],
+)  # fmt: skip
+def test_what_the_machine_lacks_is_read_off_what_libraries_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str, error: str, said: str
+) -> None:
+    name = technique(tmp_path, monkeypatch, f"technique_short_{len(body)}", body)
+    monkeypatch.setattr(make.shutil, "disk_usage", lambda _: Usage(1 << 40, 0, 1 << 40))
+    code, lines = start(tmp_path, monkeypatch, name)
+    last = json.loads(lines[-1])
+    assert (code, last["error"]) == (1, error)
+    assert said in last["message"]
+
+
 def test_no_room_for_the_cache_is_a_disk_space_error(tmp_path: Path) -> None:
     def refuse(number: int) -> None:
         with kept.room_to_write(tmp_path):
@@ -81,8 +103,11 @@ def test_no_room_for_the_cache_is_a_disk_space_error(tmp_path: Path) -> None:
     for number in (errno.ENOSPC, errno.EDQUOT):
         with pytest.raises(errors.DiskSpaceError, match=str(tmp_path)):
             refuse(number)
-    with pytest.raises(PermissionError):
-        refuse(errno.EACCES)
+    for number in (errno.EACCES, errno.EROFS, errno.ENOTDIR):
+        with pytest.raises(errors.PrerequisiteError, match=f"cannot write {tmp_path}"):
+            refuse(number)
+    with pytest.raises(OSError, match="no"):
+        refuse(errno.EIO)
 
 
 @pytest.mark.parametrize(

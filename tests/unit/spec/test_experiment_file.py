@@ -53,8 +53,12 @@ arms:
 @pytest.mark.parametrize(
     ("arms", "words"),
     [
-        ("[{name: a, variants: [x]}, {name: a, variants: [y]}]", "two arms are named a"),
-        ("[{name: a, variants: [x], against: b}]", "there is no arm b"),
+        (
+            "[{name: a, variants: [x]}, {name: a, variants: [y]}]",
+            "arms.1.name: two arms are named 'a'",
+        ),
+        ("[{name: a, variants: [x], against: b}]", "arms.0.against: there is no arm 'b'"),
+        ("[{name: a, variants: [x], against: a}]", "'a' is this arm itself"),
         ("[{name: a, variants: []}]", "at least 1"),
         ("[{name: a, variants: [x], role: side}]", "control"),
     ],
@@ -97,3 +101,6 @@ def test_a_variation_of_what_is_not_there_says_where(tmp_path: Path) -> None:
     with pytest.raises(SpecError) as refused:
         load_models(_file(tmp_path, "models.yaml", text))
     assert "did you mean seed" in str(refused.value)
+    assert f"{tmp_path / 'models.yaml'}: recipes: s2: --set steps.0.recipe.sed=2" in str(
+        refused.value
+    )

@@ -266,7 +266,11 @@ def test_lineage_problems_point_at_their_variant(tmp_path: Path) -> None:
         "file.yaml:12:12: targets.1.name: 'cpu' is listed twice",
     ]
     later = MODELS.replace("licence: MIT, source", "licence: MIT, parent: small, source")
-    assert "'small' is not listed before it" in model_problems(tmp_path, later)[0]
+    assert "'small' is made of it: a cycle" in model_problems(tmp_path, later)[0]
+    late = "  - {name: late, format: gguf, stage: base, technique: x, licence: MIT, "
+    late += "source: {file: x.gguf}}\ntargets:"
+    order = MODELS.replace("parent: base", "parent: late").replace("targets:", late)
+    assert "'late' is not listed before it" in model_problems(tmp_path, order)[0]
 
 
 @pytest.mark.parametrize(

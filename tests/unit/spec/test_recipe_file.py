@@ -119,7 +119,9 @@ def test_a_parent_that_nothing_lists_is_named_with_its_neighbour(folder: Path) -
 
 def test_a_parent_of_another_format_is_refused(folder: Path) -> None:
     told = problems(folder, "parent: base", "parent: packed")
-    assert "depth_prune takes hf, its parent 'packed' is gguf" in told
+    assert (
+        "small.yaml: variant 'small.1': depth_prune takes hf, its parent 'packed' is gguf" in told
+    )
 
 
 def test_steps_must_fit_onto_each_other(folder: Path) -> None:

@@ -209,6 +209,13 @@ def test_only_one_campaign_writes_into_a_folder(tmp_path: Path) -> None:
         assert read_store(tmp_path / "r").runs == ()
 
 
+def test_a_results_folder_that_is_a_file_is_a_wrong_argument(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for root in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(UsageError, match="not a folder"), only_campaign(root):
+            pytest.fail("it got in")
+
+
 GOLDEN = Path(__file__).parents[2] / "golden"
 
 
