@@ -26,8 +26,18 @@ SCRUBBED = ("HF_", "HUGGINGFACE_", "TRANSFORMERS_", "CUDA_", "SLMBENCH_", "CODEC
 KEPT = ("SLMBENCH_CACHE",)
 
 
-def pytest_configure() -> None:
-    """Before any fixture, engine or import: remove what the user's shell would let in."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Before any fixture, engine or import: remove what the user's shell would let in.
+
+    Worker processes do it for themselves: they inherit the shell's ``SLMBENCH_DATA``, as one
+    process would, and the one that only hands out tests leaves it to them.
+    """
+    if config.getoption("dist", "no") == "no":
+        clean_environment()
+
+
+def clean_environment() -> None:
+    """Remove variables that steer engines and hubs from this process."""
     for name in list(os.environ):
         if name.startswith(SCRUBBED) and name not in KEPT:
             del os.environ[name]

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache, lru_cache
 from typing import Any
+
+import pytest
 
 from slmbench.data.catalogue import by_hub
 from slmbench.data.providers import fetch
@@ -29,3 +33,18 @@ def stock_items(task: str, items: int | None, **settings: Any) -> ItemSet:
         found.path, found.source, found.sha256, found.licence, entry.strata, entry.cluster
     )
     return build_items(spec, data)
+
+
+def load_tasks_once(patch: pytest.MonkeyPatch) -> None:
+    """Builds of one task in a row share lm-eval's task and its documents, which are not changed.
+
+    That is most of a build's time; the documents are digested, drawn and rendered anew each time.
+    """
+    patch.setattr("slmbench.tasks.lm_eval_bridge._load", _loaded_once())
+
+
+@cache
+def _loaded_once() -> Callable[..., Any]:
+    from slmbench.tasks import lm_eval_bridge
+
+    return lru_cache(maxsize=2)(lm_eval_bridge._load)

@@ -22,6 +22,7 @@ from slmbench.runner.prepare import _build
 from slmbench.spec import TaskSpec
 from slmbench.tasks.lm_eval_bridge import LocalData, build_items
 from slmbench.tasks.scorers import score
+from stock_items import load_tasks_once
 
 pytestmark = [pytest.mark.engine, pytest.mark.network]
 
@@ -29,6 +30,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.network]
 @pytest.fixture(autouse=True)
 def offline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    load_tasks_once(monkeypatch)
 
 
 def spec(task: str, **settings: Any) -> TaskSpec:

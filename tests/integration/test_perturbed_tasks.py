@@ -9,7 +9,7 @@ import pytest
 
 from slmbench.errors import UsageError
 from slmbench.requests import GenerateRequest, ItemSet, LoglikelihoodRequest
-from stock_items import stock_items
+from stock_items import load_tasks_once, stock_items
 
 pytestmark = [pytest.mark.engine, pytest.mark.network]
 
@@ -20,6 +20,7 @@ ITEMS = 30
 @pytest.fixture(autouse=True)
 def offline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    load_tasks_once(monkeypatch)
 
 
 def build(task: str, how: str | None, items: int = ITEMS, **settings: Any) -> ItemSet:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -58,9 +59,25 @@ def _yaml(path: Path, document: object) -> str:
     return str(path)
 
 
+@pytest.fixture(scope="module")
+def campaign(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished campaign, for tests to copy."""
+    root = tmp_path_factory.mktemp("campaign")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SLMBENCH_CACHE", str(root / "cache"))
+        _run_campaign(root)
+    return root
+
+
 @pytest.fixture
-def scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scored:
+def scored(campaign: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scored:
+    """A copy of one's own, to be damaged."""
+    shutil.copytree(campaign, tmp_path, dirs_exist_ok=True)
     monkeypatch.setenv("SLMBENCH_CACHE", str(tmp_path / "cache"))
+    return Scored(tmp_path, tmp_path / "results")
+
+
+def _run_campaign(root: Path) -> None:
     suite = {
         "name": "judged", "title": "t", "description": "d", "seed": 1,
         "sizes": {"demo": {"items": 5, "timeout_s": 60}},
@@ -74,8 +91,8 @@ def scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scored:
         "targets": [{"name": "cpu", "backend": "fake", "threads": 1, "context": 8192}],
     }  # fmt: skip
     request = Request(
-        suites=(_yaml(tmp_path / "judged.yaml", suite),),
-        models=_yaml(tmp_path / "models.yaml", models),
+        suites=(_yaml(root / "judged.yaml", suite),),
+        models=_yaml(root / "models.yaml", models),
     )
     for cell in plan_suites(request).plan.cells:
         work = cell.spec.work
@@ -93,9 +110,8 @@ def scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scored:
         path = items_path(work)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(items.model_dump_json())
-    summary = run_suites(request, tmp_path / "results")
+    summary = run_suites(request, root / "results")
     assert [s.cell.spec.label + s.reason for s in summary.failed] == []
-    return Scored(tmp_path, tmp_path / "results")
 
 
 def test_every_score_of_a_finished_run_comes_out_bit_for_bit(scored: Scored) -> None:

@@ -43,6 +43,7 @@ from slmbench.spec.load import load_suite
 from slmbench.store import FinishedRun, save_items, seal
 from slmbench.tasks.definitions import dataset_of, define
 from slmbench.tasks.scorers import score
+from stock_items import load_tasks_once
 
 SUITES = ("accuracy", "hallucination", "bias", "robustness", "privacy")
 ITEMS = 80
@@ -79,6 +80,7 @@ def _tasks() -> Iterator[object]:
 @pytest.fixture(autouse=True)
 def _few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     """Data beside the checkout where there are any; bootstraps that are wide enough here."""
+    load_tasks_once(monkeypatch)
     if FOLDER is not None:
         monkeypatch.setenv("SLMBENCH_DATA", str(FOLDER))
     monkeypatch.setitem(bootstrapped.__kwdefaults__, "draws", 60)  # type: ignore[arg-type]

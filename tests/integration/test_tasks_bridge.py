@@ -19,7 +19,7 @@ from slmbench.requests import (
 )
 from slmbench.spec import TaskSpec
 from slmbench.tasks.scorers import score
-from stock_items import stock_items
+from stock_items import load_tasks_once, stock_items
 from stock_task import lm_eval_task
 
 pytestmark = [pytest.mark.engine, pytest.mark.network]
@@ -33,6 +33,7 @@ ITEMS = 40
 def offline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.delenv("SLMBENCH_DATA", raising=False)
+    load_tasks_once(monkeypatch)
 
 
 def build(task: str, items: int | None = ITEMS, **settings: Any) -> ItemSet:

@@ -320,7 +320,7 @@ def test_tests_reach_no_other_machine() -> None:
 def test_tests_begin_with_a_clean_environment() -> None:
     """What the user's shell sets for engines and hubs is gone before the first import."""
     script = (
-        "import os, conftest; conftest.pytest_configure();"
+        "import os, conftest; conftest.clean_environment();"
         "print(sorted(n for n in os.environ if n.startswith(('HF_', 'CUDA_', 'SLMBENCH_'))))"
     )
     shell = {"HF_TOKEN": "x", "CUDA_VISIBLE_DEVICES": "0", "SLMBENCH_DATA": "x",
