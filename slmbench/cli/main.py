@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import sys
 import traceback
@@ -24,6 +25,11 @@ examples:
   slmbench report                            HTML pages about results/
 """
 
+_PLACES = (
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENOSPC, errno.EDQUOT,
+)  # fmt: skip
+"""Errors of a path, not of the program."""
+
 FORMATS = ("table", "json", "csv", "md")
 
 
@@ -43,10 +49,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output went away, as in `slmbench list | head`
         sys.stderr.close()
         return 0
-    except Exception:  # noqa: BLE001 - the last resort: a bug, shown whole
-        traceback.print_exc()
-        print("slmbench: internal error, please report it with the lines above", file=sys.stderr)
-        return 1
+    except Exception as error:  # noqa: BLE001 - the last resort
+        return _unforeseen(error)
+
+
+def _unforeseen(error: Exception) -> int:
+    """A path that this user or this disk does not give is said; anything else is a bug."""
+    if isinstance(error, OSError) and error.filename and error.errno in _PLACES:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        hint = "free some space" if full else "give another path, or make this one accessible"
+        print(f"slmbench: {error.filename}: {error.strerror}\n  hint: {hint}", file=sys.stderr)
+        return 5 if full else 2
+    traceback.print_exception(error)
+    print("slmbench: internal error, please report it with the lines above", file=sys.stderr)
+    return 1
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from fakeworld import World
+from slmbench.cli import listing
 from slmbench.cli.main import build_parser, main
 from slmbench.records import Status
 from slmbench.store import read_store
@@ -87,6 +90,41 @@ def test_a_wrong_flag_exits_2() -> None:
     with pytest.raises(SystemExit) as caught:
         build_parser().parse_args(["run", "accuracy", "--nope"])
     assert caught.value.code == 2
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "words"),
+    [
+        (errno.EACCES, 2, "slmbench: there/x: Permission denied"),
+        (errno.EROFS, 2, "give another path"),
+        (errno.ENOSPC, 5, "free some space"),
+    ],
+)
+def test_a_path_that_is_closed_is_no_internal_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture, number: int, code: int, words: str
+) -> None:
+    def refuse(_: object) -> int:
+        raise OSError(number, os.strerror(number), "there/x")
+
+    monkeypatch.setattr(listing, "execute", refuse)
+    assert main(["list", "suites"]) == code
+    told = capsys.readouterr().err
+    assert words in told
+    assert "Traceback" not in told
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "bad", "there/x"), RuntimeError("a bug")])
+def test_what_nobody_foresaw_is_shown_whole(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture, error: Exception
+) -> None:
+    def fail(_: object) -> int:
+        raise error
+
+    monkeypatch.setattr(listing, "execute", fail)
+    assert main(["list", "suites"]) == 1
+    told = capsys.readouterr().err
+    assert "Traceback" in told
+    assert "internal error" in told
 
 
 def test_plan_shows_cells_states_and_skips(world: World, capsys: Capture) -> None:
