@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slmbench import errors
+from slmbench.content import content_of
 from slmbench.errors import ArtefactError, OutOfMemoryError, SlmbenchError, UsageError
 from slmbench.lifecycle import cache, sources
 from slmbench.lifecycle.job import (
@@ -21,6 +22,7 @@ from slmbench.lifecycle.job import (
     Progress,
 )
 from slmbench.lifecycle.training.caps import memory_cap
+from slmbench.locations import cache_dir
 from slmbench.process import Child, Ending
 from slmbench.spec import Variant, VariantRef
 
@@ -112,6 +114,7 @@ class _Inputs:
 def _make(variant: Variant, ref: VariantRef, inputs: _Inputs, report: Report) -> Artefact:
     with cache.fresh_folder(ref.digest, os.getpid()) as out:
         job = _job(variant, ref, inputs, out)
+        _check_inputs(job)
         report(f"{variant.name}: {_deed(job)}")
         _run_maker(job, report)
         with cache.room_to_write(out):
@@ -124,6 +127,33 @@ def _make(variant: Variant, ref: VariantRef, inputs: _Inputs, report: Report) ->
     took = f"{made.made.duration_s:.0f} s" if made.made else "?"
     report(f"{variant.name}: made in {took}, {size}")
     return made
+
+
+def _check_inputs(job: MakeJob) -> None:
+    """Raise ArtefactError where the parent, or another input, is not what its record says.
+
+    What is made keeps these digests, so they are taken of the bytes that are read.
+    """
+    inputs = [(other.name, other.path, other.sha256) for other in job.others]
+    if job.parent is not None and job.parent_path is not None and job.parent_sha256 is not None:
+        inputs.append((job.parent, job.parent_path, job.parent_sha256))
+    for name, path, expected in inputs:
+        found = content_of(Path(path)).sha256
+        if found != expected:
+            raise ArtefactError(
+                f"{job.variant}: {name} is damaged: {path} has SHA-256 {found}, its record says "
+                f"{expected}",
+                hint=_way_out(Path(path)),
+            )
+
+
+def _way_out(damaged: Path) -> str:
+    """What to do about it: nothing but what is in the cache may be deleted."""
+    home = cache_dir("models")
+    if home in damaged.parents:
+        folder = home / damaged.relative_to(home).parts[0]
+        return f"delete {folder} and run it again: then it is made anew"
+    return "its bytes were changed and its date was not: `touch` it, and it is read again"
 
 
 def _deed(job: MakeJob) -> str:

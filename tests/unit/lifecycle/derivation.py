@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
+from slmbench.content import content_of
 from slmbench.lifecycle import Artefact
 from slmbench.spec import Recipe, Variant, VariantRef
 from slmbench.spec.identity import recipe_digest
@@ -41,5 +41,5 @@ def ref_of(variant: Variant, parent_digest: str = PARENT_DIGEST) -> VariantRef:
 
 
 def artefact_at(path: Path) -> Artefact:
-    content = path.read_bytes() if path.is_file() else b""
-    return Artefact(path, hashlib.sha256(content).hexdigest(), len(content), None)
+    content = content_of(path)
+    return Artefact(path, content.sha256, content.bytes, None)

@@ -246,6 +246,28 @@ def test_an_artefact_that_was_changed_is_made_again(bench: Bench) -> None:
     assert bench.started == 2
 
 
+def test_a_parent_that_is_not_what_its_record_says_is_refused(bench: Bench, cache: Path) -> None:
+    """Same size and date: only its digest tells."""
+    bench.parent.path.write_bytes(b"pArent")
+    with pytest.raises(errors.ArtefactError, match="parent is damaged") as error:
+        bench.make()
+    assert bench.parent.sha256 in str(error.value)
+    assert "`touch` it" in str(error.value.hint)  # a file of the user's: never "delete"
+    assert bench.started == 0
+    assert partials(cache) == []
+
+
+def test_a_parent_of_the_cache_may_be_deleted(bench: Bench, cache: Path) -> None:
+    path = cache / "models" / "0123" / "hf" / "model.gguf"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"parent")
+    bench.parent = artefact_at(path)
+    path.write_bytes(b"pArent")
+    with pytest.raises(errors.ArtefactError, match="parent is damaged") as error:
+        bench.make()
+    assert f"delete {cache / 'models' / '0123'} and" in str(error.value.hint)
+
+
 def test_an_artefact_that_was_only_touched_is_kept(bench: Bench) -> None:
     made = bench.make()
     made.path.touch()
