@@ -61,7 +61,9 @@ def _members(hint: object) -> list[object]:
     return [m for part in parts if part is not type(None) for m in _members(part)]
 
 
-@pytest.mark.parametrize("column", {c for table in TABLES for c in table}, ids=lambda c: c.name)
+@pytest.mark.parametrize(
+    "column", dict.fromkeys(c for table in TABLES for c in table), ids=lambda c: c.name
+)
 def test_every_path_exists(column: columns.Column) -> None:
     if column.path.startswith("="):
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from slmbench.backends.protocol import LoadJob
 from slmbench.content import content_of
 from slmbench.errors import ArtefactError, UnsupportedModelError
 from slmbench.lifecycle import onnx_export
+from slmbench.lifecycle.measured import look_at
 from slmbench.lifecycle.workbench import Product, Workbench
 from slmbench.made import OnnxExportFacts
 from slmbench.spec import Target
@@ -127,6 +129,17 @@ def test_the_same_settings_give_the_same_bytes(
     assert content_of(again.path).sha256 == content_of(products["int4"].path).sha256
 
 
+@pytest.mark.parametrize(("precision", "main"), [("fp32", "FLOAT"), ("int4", "MatMulNBits 4")])
+def test_weights_and_bytes_of_an_export(
+    products: dict[str, Product], parent: Path, precision: str, main: str
+) -> None:
+    """Blocks with their scales, and no tables of rotations."""
+    before, after = look_at(parent, "hf"), look_at(products[precision].path, "onnx")
+    assert (after.weights, after.main) == (before.weights, main)
+    bits = 8 * after.bytes / after.weights
+    assert bits == 32 if precision == "fp32" else 4.5 <= bits < 16
+
+
 def test_the_backend_runs_it(products: dict[str, Product]) -> None:
     for precision, bits in (("fp32", 32.0), ("int4", None)):
         backend = OnnxRuntimeBackend()
@@ -139,13 +152,14 @@ def test_the_backend_runs_it(products: dict[str, Product]) -> None:
 
 
 def test_an_export_that_predicts_otherwise_is_an_error(
-    parent: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    products: dict[str, Product], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The builder's answer is the export of another parent."""
+    built = products["fp32"].path
+    monkeypatch.setattr(onnx_export, "_build", lambda _, __, out: shutil.copytree(built, out))
     other = save_tiny_smollm(tmp_path / "other", seed=9)
-    build = onnx_export._build
-    monkeypatch.setattr(onnx_export, "_build", lambda recipe, _, out: build(recipe, other, out))
     with pytest.raises(ArtefactError, match="predicts otherwise than its parent") as caught:
-        export(parent, tmp_path / "out", precision="fp32")
+        export(other, tmp_path / "out", precision="fp32")
     assert "nats" in str(caught.value)
 
 
