@@ -18,7 +18,7 @@ demo: ## install, run every suite in its demo size, write reports/demo/index.htm
 	@$(BIN)/slmbench demo
 
 test: install check ## install, all checks, all tests
-	@$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered
 
 bench: install ## every benchmark, about half an hour on 2 cores; leave the machine alone meanwhile
 	@for name in startup overhead report_time adaptive precision_rule scoring_speed interference; do \
