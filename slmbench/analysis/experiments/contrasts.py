@@ -109,7 +109,7 @@ def final_loss(material: Material, variant: str) -> Number:
     points = () if training is None else training.curve
     losses = [p.validation for p in points if p.validation is not None]
     if not losses:
-        return nothing("nats/byte", "it was not trained, or no validation loss was taken")
+        return nothing("nats/byte", "its last step is no training, or took no validation loss")
     return Number(losses[-1], "nats/byte", method="one training run: no interval")
 
 
