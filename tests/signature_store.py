@@ -95,9 +95,10 @@ def talk(
 def trained(
     root: Path, ref: VariantRef, before: float, after: float, *, seed: int = 1,
     tokens: int = 4096, parent_identity: str | None = None, learning_rate: float = 1e-4,
+    source: str = "made for tests",
 ) -> None:  # fmt: skip
     """The record of a training, as the campaign keeps it."""
-    text = TextFacts(sources=("made for tests",), sha256=b.sha("held out"), texts=9, tokens=9,
+    text = TextFacts(sources=(source,), sha256=b.sha("held out"), texts=9, tokens=9,
                      bytes=99)  # fmt: skip
     curve = (
         CurvePoint(step=0, tokens=0, seconds=0, loss=None, validation=before),

@@ -31,6 +31,7 @@ Guard = Literal[
     "repeated output",
     "score without answer",
     "shortcut",
+    "trained on it",
     "twin",
 ]
 READINGS: tuple[Reading, ...] = get_args(Reading)

@@ -20,6 +20,7 @@ from slmbench.analysis.calibration import Calibration, calibrate
 from slmbench.analysis.chance import chance_level
 from slmbench.analysis.constructs.judged_run import JudgedRun
 from slmbench.analysis.constructs.robustness import Robustness, robustness
+from slmbench.analysis.contamination import contaminated
 from slmbench.analysis.noise import timing_floor
 from slmbench.analysis.plausibility import Evidence, Suspicion, marked
 from slmbench.analysis.plausibility_pairs import suspicions
@@ -96,7 +97,10 @@ class StoredResults:
             for run, found in self._plain_rows
             if isinstance(run.spec.work, TaskSpec) and run.record.status is Status.OK
         ]
-        return suspicions(evidence)
+        found = dict(suspicions(evidence))
+        for folder, suspicion in contaminated(evidence, self.made).items():
+            found[folder] = (*found.get(folder, ()), suspicion)
+        return found
 
     @cached_property
     def findings(self) -> tuple[Finding, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from slmbench.spec import Frozen
 from slmbench.spec.base import Sha256
 
@@ -18,3 +20,9 @@ class TextFacts(Frozen):
     """In the tokenizer of the model."""
     bytes: int
     """UTF-8 bytes of the texts."""
+
+    @property
+    def data_sets(self) -> Mapping[str, str]:
+        """Digest -> name of each data set in ``sources``."""
+        parts = [source.rpartition(", sha256 ") for source in self.sources]
+        return {digest: told.partition(":")[0] for told, between, digest in parts if between}
