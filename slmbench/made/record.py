@@ -123,3 +123,13 @@ class MadeRecord(Frozen):
         if isinstance(facts, TrainFacts | PeftPruneFacts | FedAvgFacts):
             return facts.training
         return None
+
+    @property
+    def grid_bits(self) -> float | None:
+        """Bits per weight that the grid would take if its levels were packed; None without one."""
+        facts = self.facts
+        if isinstance(facts, GridFacts):
+            return facts.bits_per_weight
+        if isinstance(facts, TorchaoFacts | TrainFacts):
+            return facts.grid_bits_per_weight
+        return None

@@ -86,6 +86,8 @@ class TrainFacts(Frozen):
     prompt_probability: float | None = None
     """Mean probability that a learnt prompt's own tokens get on held-out text: they stand in the
     vocabulary, so the output head has rows for them. None where no prompt was learnt."""
+    grid_bits_per_weight: float | None = None
+    """Of what was trained on a grid: bits per weight if its levels were packed."""
 
 
 class PeftPruneFacts(Frozen):

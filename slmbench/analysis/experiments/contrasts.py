@@ -69,7 +69,7 @@ def contrasts(material: Material) -> tuple[Contrast, ...]:
     found: list[Contrast] = []
     for arm in material.experiment.arms:
         control = material.experiment.control_of(arm)
-        if control is None:
+        if control is None or arm.role == "ladder":  # its steps are no seeds of one thing
             continue
         found += _losses(material, arm, control)
         found += [

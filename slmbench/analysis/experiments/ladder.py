@@ -36,6 +36,9 @@ from slmbench.analysis.signature_rules.findings import Finding
 from slmbench.spec.experiment import Arm
 
 COLLAPSE = "accuracy collapse"
+SAME_BITS = 0.02
+"""Two steps whose bits per weight differ by less, as a share, are one rung: neither is below the
+other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +231,7 @@ def monotone(ladder: Ladder) -> Conclusion:
             "cannot be said", f"{name}: fewer than two steps have a KL divergence, so nothing can "
             "be said about their order.",
         )  # fmt: skip
-    pairs = list(itertools.pairwise(steps))
+    pairs = [(a, b) for a, b in itertools.combinations(steps, 2) if _is_below(b, a)]
     falls = [(a, b) for a, b in pairs if (b.distance.value or 0.0) < (a.distance.value or 0.0)]
     told = [(a, b) for a, b in falls if _below(b.distance, a.distance)]
     first, last = steps[0], steps[-1]
@@ -278,6 +281,11 @@ def collapse_point(ladder: Ladder) -> Conclusion:
 
 def _bits(step: Step) -> Number:
     return Number(step.bits, "bits")
+
+
+def _is_below(step: Step, other: Step) -> bool:
+    """Whether it has fewer bits than the other, by more than :data:`SAME_BITS`."""
+    return (step.bits or 0.0) < (1 - SAME_BITS) * (other.bits or 0.0)
 
 
 def _below(left: Number, right: Number) -> bool:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from slmbench.analysis.results import Results
 from slmbench.analysis.rows import MetricRow
 from slmbench.made import (
-    GridFacts,
     MadeRecord,
     Training,
 )
@@ -73,11 +72,11 @@ class Material:
     def bits(self, variant: str) -> float | None:
         """Effective bits per weight, as read off the artefact; None where nothing is known.
 
-        Of a grid that is stored as floats those that the grid would take.
+        Of a grid whose levels are stored as floats or bytes those that the grid would take.
         """
         record = self.made.get(variant)
-        if record is not None and isinstance(record.facts, GridFacts):
-            return record.facts.bits_per_weight
+        if record is not None and record.grid_bits is not None:
+            return record.grid_bits
         if record is not None and record.measured is not None:
             return record.measured.bits_per_weight
         loaded = self._loaded(variant)

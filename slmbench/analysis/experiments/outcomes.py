@@ -34,6 +34,7 @@ COSTS = (
     ("latency", "ttft"),
     ("memory", "peak_memory"),
     ("energy", "energy_per_token"),
+    ("energy", "energy_estimate_per_token"),
 )
 """Workload and metric of the costs that a section shows where they were asked."""
 _NOT_THE_LOAD = frozenset({"warm_up", "idle_before", "idle_after", "idle_unloaded"})

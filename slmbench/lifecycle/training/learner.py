@@ -28,6 +28,8 @@ class Saved:
     """Between the trained model and the reloaded folder."""
     prompt_probability: float | None = None
     """Mean probability that a learnt prompt's own tokens get on held-out text."""
+    grid_bits_per_weight: float | None = None
+    """Of what was trained on a grid: bits per weight if its levels were packed."""
 
 
 def outputs_of(model: Any, ids: torch.Tensor, hidden: bool) -> Any:

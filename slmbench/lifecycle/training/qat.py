@@ -29,6 +29,7 @@ from slmbench.lifecycle.hf_folder import copy_companions
 from slmbench.lifecycle.training import updates
 from slmbench.lifecycle.training.learner import Learner, Saved
 from slmbench.lifecycle.workbench import Workbench
+from slmbench.made import TorchaoFacts
 from slmbench.spec.recipe import TorchaoQuantize
 from slmbench.spec.recipes.training import FakeQuant, LoraUpdate, Train
 
@@ -152,7 +153,11 @@ def _save(model: Any, settings: FakeQuant, bench: Workbench, out: Path) -> Saved
     made = torchao_quantize.make(_shipped(settings), replace(bench, made_from=plain, out=out))
     shutil.rmtree(plain)
     difference = updates.compare(before, made.path)
-    return Saved(made.path, int(model.num_parameters()), None, difference)
+    assert isinstance(made.facts, TorchaoFacts), "it was made by torchao"
+    bits = made.facts.grid_bits_per_weight
+    return Saved(
+        made.path, int(model.num_parameters()), None, difference, grid_bits_per_weight=bits
+    )
 
 
 def _shipped(settings: FakeQuant) -> TorchaoQuantize:

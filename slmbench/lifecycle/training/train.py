@@ -55,6 +55,7 @@ def make(recipe: Train, bench: Workbench) -> Product:
         adapter_sha256=saved.adapter_sha256,
         reload_max_logit_difference=saved.max_logit_difference,
         prompt_probability=saved.prompt_probability,
+        grid_bits_per_weight=saved.grid_bits_per_weight,
     )
     return Product(saved.path, facts, (*_LIBRARIES, *learner.libraries))
 

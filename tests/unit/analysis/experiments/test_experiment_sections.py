@@ -71,6 +71,27 @@ def test_an_inversion_within_the_intervals_is_no_finding(lab: Laboratory) -> Non
     assert "within their intervals: q8 and q6" in sentence
 
 
+def test_steps_of_nearly_the_same_bits_are_one_rung(lab: Laboratory) -> None:
+    """Neither is below the other, so their distances have no order; others below both have."""
+    rungs = [("q4a", 4.05, 0.5, 90), ("q4b", 4.0, 0.1, 90), ("q2", 2.0, 0.3, 90)]
+    told = sentences(lab.tell("quantization", _ladder_arms(_ladder(lab, rungs))))
+    verdict, sentence = next((v, s) for v, s in told if "KL divergence" in s)
+    assert verdict == "not in order"
+    assert "q4a (4.05 bits)" in sentence
+    assert "q2 with fewer bits" in sentence
+    assert "q4b" not in sentence
+
+
+def test_steps_are_no_seeds_of_one_thing(lab: Laboratory) -> None:
+    names = _ladder(lab, [("q8", 8.0, 0.1, 90), ("q4", 4.0, 0.2, 80)])
+    arms = _ladder_arms(names)
+    arms[1]["against"] = "float"
+    told = lab.tell("quantization", arms)
+    contrasts = next(c for c in told.findings.chapters if c.name == "contrasts")
+    assert contrasts.grids == ()
+    assert not any("number of seeds" in s for _, s in sentences(told))
+
+
 def test_no_step_of_a_good_ladder_collapses(lab: Laboratory) -> None:
     names = _ladder(lab, [("q8", 8.0, 0.001, 90), ("q4", 4.0, 0.1, 90)])
     told = sentences(lab.tell("quantization", _ladder_arms(names)))
