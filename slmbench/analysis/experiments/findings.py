@@ -114,6 +114,8 @@ class Plot:
     y: str
     traces: tuple[Trace, ...]
     from_zero: bool = False
+    logarithmic: bool = False
+    """Whether y is; what is not above 0 is left out then."""
 
 
 @dataclass(frozen=True, slots=True)

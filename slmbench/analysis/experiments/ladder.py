@@ -187,7 +187,7 @@ def distance_plot(found: Sequence[Ladder]) -> Plot | None:
         marks = tuple(
             Mark(s.bits, s.distance, s.variant)
             for s in ladder.steps
-            if s.bits is not None and s.distance.value is not None
+            if s.bits is not None and s.distance.value
         )
         if marks:
             traces.append(Trace(ladder.arm.name, marks))
@@ -197,7 +197,7 @@ def distance_plot(found: Sequence[Ladder]) -> Plot | None:
         "distance", "KL divergence × effective bits per weight",
         "Mean KL divergence from the parent over the scored tokens of the fidelity text, with 95 % "
         "intervals clustered by window.",
-        "effective bits per weight", "KL divergence [nats]", tuple(traces),
+        "effective bits per weight", "KL divergence [nats]", tuple(traces), logarithmic=True,
     )  # fmt: skip
 
 

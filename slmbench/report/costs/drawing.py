@@ -44,6 +44,8 @@ class Frame:
     x: str
     y: str
     logarithmic: bool = False
+    """Both axes."""
+    logarithmic_y: bool = False
     from_zero: bool = True
     level: float | None = None
     level_name: str = ""
@@ -69,24 +71,30 @@ def curves(
         {"automargin": True, "title": {"text": escaped(title)}} for title in (frame.x, frame.y)
     ]
     x, y = axes
+    values = [v for c in kept for s in c.spots for v in (s.low, s.y, s.high) if v and v > 0]
+    if (frame.logarithmic or frame.logarithmic_y) and values:
+        y |= _logarithmic(values)
     if frame.logarithmic:
         lengths = sorted({spot.x for curve in kept for spot in curve.spots})
         x |= {"type": "log", "tickmode": "array", "tickvals": lengths,
               "ticktext": [f"{length:g}" for length in lengths]}  # fmt: skip
-        y |= _logarithmic([v for c in kept for s in c.spots for v in (s.low, s.y, s.high) if v])
-    elif frame.from_zero:
+    elif frame.from_zero and not frame.logarithmic_y:
         y |= {"rangemode": "tozero"}
     figure.update_layout(xaxis=x, yaxis=y, showlegend=True)
     return Figure(name, title, caption, (), figure.to_plotly_json())
 
 
+_MANY_DECADES = 3
+
+
 def _logarithmic(values: Sequence[float]) -> dict[str, object]:
-    """A logarithmic axis with 1, 2 and 5 of each decade marked, or all of them where few are."""
+    """A logarithmic axis: 1, 2 and 5 of each decade marked; of many decades 1 alone, of few all."""
     low, high = min(values) / 1.15, max(values) * 1.15
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     every = [step * 10.0**k for k in decades for step in range(1, 10)]
     inside = [tick for tick in every if low <= tick <= high]
-    few = [tick for tick in inside if f"{tick:e}"[0] in "125"]
+    marked = "1" if math.log10(high / low) > _MANY_DECADES else "125"
+    few = [tick for tick in inside if f"{tick:e}"[0] in marked]
     ticks = few if len(few) > 2 else inside
     return {
         "type": "log",

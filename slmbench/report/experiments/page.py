@@ -152,7 +152,9 @@ def _figure(plot: Plot) -> Figure | None:
         for trace in plot.traces
     ]
     label = f" [{scale.label}]" if scale.label and "[" not in plot.y else ""
-    frame = Frame(plot.x, f"{plot.y}{label}", from_zero=plot.from_zero)
+    frame = Frame(
+        plot.x, f"{plot.y}{label}", from_zero=plot.from_zero, logarithmic_y=plot.logarithmic
+    )
     return curves(f"figure-{plot.name}", plot.title, plot.caption, drawn, frame)
 
 
