@@ -57,6 +57,8 @@ def test_training_starts_at_the_loss_of_the_quantized_parent(
     assert curve[0].validation == pytest.approx(losses[0], abs=1e-5)
     assert curve[-1].validation == pytest.approx(losses[1], abs=1e-5)
     assert abs(losses[0] - losses[2]) > 1e-4
+    assert made.facts.grid_bits_per_weight == shipped.facts.grid_bits_per_weight
+    assert shipped.facts.grid_bits_per_weight < 16
 
 
 def test_the_grid_is_torchaos_bit_for_bit(parent: Path) -> None:
