@@ -20,7 +20,7 @@ from slmbench.analysis.experiments.findings import (
 from slmbench.analysis.experiments.ladder import (
     Ladder,
     Step,
-    collapse_point,
+    collapse_points,
     distance_plot,
     ladder_grid,
     ladders,
@@ -29,7 +29,6 @@ from slmbench.analysis.experiments.ladder import (
 )
 from slmbench.analysis.experiments.making import making_chapter
 from slmbench.analysis.experiments.material import Material
-from slmbench.analysis.experiments.outcomes import ACCURACY
 from slmbench.analysis.experiments.overview import overview
 
 
@@ -38,8 +37,7 @@ def find(material: Material) -> Findings:
     found = ladders(material)
     said: list[Conclusion] = []
     for one in found:
-        scored = any(o.metric in ACCURACY for o in one.outcomes)
-        said += [monotone(one), *([collapse_point(one)] if scored else [])]
+        said += [monotone(one), *collapse_points(one)]
     said += _ranked(material, found)
     beside = contrasts(material)
     said += contrast_conclusions(material, beside)

@@ -22,6 +22,7 @@ from slmbench.analysis.experiments.findings import (
 )
 from slmbench.analysis.experiments.material import Material
 from slmbench.analysis.experiments.outcomes import (
+    ACCURACY,
     Outcome,
     cost_outcomes,
     difference_of,
@@ -259,8 +260,17 @@ def monotone(ladder: Ladder) -> Conclusion:
     )
 
 
-def collapse_point(ladder: Ladder) -> Conclusion:
-    """The first step, from above, at which the signature of collapse fires."""
+def collapse_points(ladder: Ladder) -> list[Conclusion]:
+    """The first step, from above, at which the signature of collapse fires.
+
+    Nothing is said of a ladder that was asked no questions.
+    """
+    if not any(outcome.metric in ACCURACY for outcome in ladder.outcomes):
+        return []
+    return [_collapse_point(ladder)]
+
+
+def _collapse_point(ladder: Ladder) -> Conclusion:
     name = named(ladder.arm.name)
     hit = next((s for s in ladder.steps if s.collapse == "yes"), None)
     open_ = [s.variant for s in ladder.steps if s.collapse == "not decidable"]

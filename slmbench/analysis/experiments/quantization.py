@@ -11,7 +11,7 @@ from slmbench.analysis.experiments.contrasts import (
 from slmbench.analysis.experiments.findings import Chapter, Conclusion, Findings, named, quoted
 from slmbench.analysis.experiments.ladder import (
     Ladder,
-    collapse_point,
+    collapse_points,
     distance_plot,
     ladder_grid,
     ladders,
@@ -31,7 +31,7 @@ def find(material: Material) -> Findings:
     found = ladders(material)
     said: list[Conclusion] = []
     for ladder in found:
-        said += [monotone(ladder), collapse_point(ladder), *_losses(ladder)]
+        said += [monotone(ladder), *collapse_points(ladder), *_losses(ladder)]
     beside = contrasts(material)
     said += contrast_conclusions(material, beside)
     plots = tuple(p for p in (distance_plot(found), loss_plot(found)) if p is not None)

@@ -82,6 +82,14 @@ def test_steps_of_nearly_the_same_bits_are_one_rung(lab: Laboratory) -> None:
     assert "q4b" not in sentence
 
 
+def test_nothing_is_said_of_a_collapse_where_nothing_was_asked(lab: Laboratory) -> None:
+    for name, bits, level in (("q8", 8.0, 0.1), ("q4", 4.0, 0.5)):
+        lab.variant(name, "root", bits=bits)
+        lab.diverges(name, "root", _windows(level))
+    told = sentences(lab.tell("quantization", _ladder_arms(["q8", "q4"])))
+    assert [verdict for verdict, _ in told] == ["in order"]
+
+
 def test_steps_are_no_seeds_of_one_thing(lab: Laboratory) -> None:
     names = _ladder(lab, [("q8", 8.0, 0.1, 90), ("q4", 4.0, 0.2, 80)])
     arms = _ladder_arms(names)
