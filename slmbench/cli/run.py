@@ -16,6 +16,7 @@ from slmbench.cli.progress import Progress
 from slmbench.cli.selection import request_of
 from slmbench.errors import InterruptedRunError
 from slmbench.estimates import estimates
+from slmbench.meters import wall
 from slmbench.records import Status
 
 SOME_FAILED = 3
@@ -42,6 +43,8 @@ def run_with_progress(request: Request, results: Path, policy: Policy, command: 
         f"{len(planned.plan.skips)} combinations left out",
         file=sys.stderr,
     )
+    if todo and (doubt := _meter_that_fails()):
+        print(doubt, file=sys.stderr)
     guessed = estimates(results, [s.cell for s in todo])
     seconds = {
         s.cell.spec.digest: g.seconds * (1.0 if policy.force or not s.kept else s.left)
@@ -52,6 +55,19 @@ def run_with_progress(request: Request, results: Path, policy: Policy, command: 
             return run_suites(request, results, policy=policy, listener=progress)
     except InterruptedRunError as error:
         raise InterruptedRunError(error.message, hint=f"to go on: {command}") from None
+
+
+def _meter_that_fails() -> str:
+    """A warning where a wall meter is set up and cannot be read: a night's energy would be lost."""
+    if not wall.configured():
+        return ""
+    state = wall.WallMeter.availability()
+    if state.ok:
+        return ""
+    return (
+        f"warning: {wall.SETTING} is set, and the meter cannot be read: {state.reason}. There will "
+        f"be no measured energy\n  hint: {state.fix}"
+    )
 
 
 @contextmanager

@@ -44,6 +44,19 @@ def run(world: World, *extra: str, models: Path | None = None) -> int:
     )
 
 
+def test_a_wall_meter_that_cannot_be_read_is_said_before_the_run(
+    world: World, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLMBENCH_WALL_METER", f"csv:{world.cache}/no.csv")
+    assert run(world) == 0
+    told = capsys.readouterr().err
+    assert "warning: SLMBENCH_WALL_METER is set, and the meter cannot be read" in told
+    assert "no.csv" in told
+    monkeypatch.delenv("SLMBENCH_WALL_METER")
+    assert run(world, "--force") == 0
+    assert "warning" not in capsys.readouterr().err
+
+
 def test_a_run_ends_0_and_a_second_says_that_all_is_done(world: World, capsys: Capture) -> None:
     assert run(world) == 0
     assert "4 cells: 0 done before, 4 to run" in capsys.readouterr().err
