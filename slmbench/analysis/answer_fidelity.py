@@ -15,6 +15,7 @@ from slmbench.analysis.statistics import (
     median_estimate,
     share_estimate,
 )
+from slmbench.metrics import METRICS
 from slmbench.requests import GenerateOutput, ItemOutput, ItemSet
 
 _READINGS: Mapping[str, Reading] = {"acc_norm": "acc_norm", "acc_bytes": "acc_bytes"}
@@ -80,10 +81,13 @@ def answered_run(
 ) -> AnsweredRun:
     """Condense what a run answered; ``scores`` are the judgements of its primary metric.
 
-    Judgements of windows of a text are no answers to items, and are left out.
+    Judgements of windows of a text are no answers to items, and are left out; so are losses: every
+    variant moves each of them, and none flips.
     """
     clusters = {item.item_id: f"{items.task} {item.cluster}" for item in items.items}
-    judged = () if scores is None else zip(scores.items, scores.values, strict=True)
+    metric = METRICS.get(primary)
+    is_loss = metric is not None and metric.unit != "fraction"
+    judged = () if scores is None or is_loss else zip(scores.items, scores.values, strict=True)
     return AnsweredRun(
         items.task,
         primary,

@@ -9,6 +9,7 @@ import pytest
 
 from experiment_world import Laboratory, coin, sentences, training
 from slmbench.analysis.experiments.closure import closure_of_curves, mean_loss, tokens_to
+from slmbench.analysis.results import load_results
 
 WINDOWS = 8
 
@@ -88,6 +89,16 @@ def test_nothing_is_said_of_a_collapse_where_nothing_was_asked(lab: Laboratory) 
         lab.diverges(name, "root", _windows(level))
     told = sentences(lab.tell("quantization", _ladder_arms(["q8", "q4"])))
     assert [verdict for verdict, _ in told] == ["in order"]
+
+
+def test_losses_on_text_move_but_do_not_flip(lab: Laboratory) -> None:
+    lab.variant("q8", "root", bits=8.0)
+    for name, loss in (("root", 1.0), ("q8", 1.1)):
+        lab.reads(name, [loss + 0.01 * i for i in range(8)])
+        lab.answers(name, coin(60, 100))
+    flips = load_results(lab.root).fidelity().query("measure == 'flips'")
+    assert list(flips.task) == ["arc_easy"]
+    assert flips.value.tolist() == [0.0]
 
 
 def test_steps_are_no_seeds_of_one_thing(lab: Laboratory) -> None:
