@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from statistics import mean
 
 from slmbench.analysis.signature_rules.findings import (
     Answer,
@@ -19,6 +20,7 @@ from slmbench.analysis.signature_rules.material import Material
 from slmbench.analysis.statistics import Estimate, mean_estimate
 from slmbench.analysis.systems import System
 from slmbench.made import FedAvgFacts, MadeRecord, PeftPruneFacts, TrainFacts, Training
+from slmbench.spec.recipe import FedAvg, PeftPrune, Train
 
 DEFINITION = Definition(
     "stiffness",
@@ -27,8 +29,8 @@ DEFINITION = Definition(
     "Gap closure at the budget lies below the threshold: G = 1 - (L_v(B) - L_base(B)) / (L_v(0) - "
     "L_base(0)), validation losses in nats per byte before (0) and after (B) training with the "
     "same budget on the same validation text; the base is trained too. Over several seeds the "
-    "upper end of the 95 % t interval must lie below it; one seed has no interval, and the finding "
-    "says so.",
+    "upper end of the 95 % t interval must lie below it, each seed paired with the base of that "
+    "seed; one seed has no interval, and the finding says so.",
     "Loss of plasticity under compression (see docs/signatures.md for what G does and does not "
     "say); the definition and the threshold are ours.",
     "the records of making (variant.json) of the trained variant and of its base trained on the "
@@ -55,37 +57,39 @@ def judge(material: Material, system: System) -> Answer:
     above = list(_above(material.made, made))
     if not above:
         return Answer("does not apply", reason="what it was trained from was not compressed")
-    base = next((b for name in above if (b := tuned(material.made, name, made))), None)
-    if base is None:
+    bases = next((b for name in above if (b := tuned(material.made, name, made))), None)
+    if bases is None:
         return unknown(
             f"no base trained with the same budget ({training.tokens} tokens) on the same "
             f"validation text: train {' or '.join(above)} as well"
         )
-    return _judged(material, made, base)
+    return _judged(material, made, bases)
 
 
-def _judged(material: Material, made: MadeRecord, base: MadeRecord) -> Answer:
+def _judged(material: Material, made: MadeRecord, bases: Sequence[MadeRecord]) -> Answer:
     limits = material.thresholds
+    paired = _paired(_seeds(material.made, made), bases)
     closures = [
         closure
-        for record in _seeds(material.made, made)
+        for record, base in paired
         if (closure := gap_closure(record, base, limits.gap_nats)) is not None
     ]
+    made, base = next((pair for pair in paired if pair[0] is made), paired[0])
     if not closures:
         return unknown(
             f"the loss before training lies less than {limits.gap_nats:g} nats/byte above that of "
             f"{base.variant}'s start: there is no gap to close"
         )
-    mean = mean_estimate(closures)
-    evidence = _evidence(mean, made, base, limits)
-    if mean.low is None or mean.high is None:
-        assert mean.value is not None
-        below = mean.value < limits.gap_closure
+    closed = mean_estimate(closures)
+    evidence = _evidence(closed, made, base, limits)
+    if closed.low is None or closed.high is None:
+        assert closed.value is not None
+        below = closed.value < limits.gap_closure
         alone = "one seed: no interval"
         return yes([evidence], "moderate") if below else no([evidence], alone)
-    if mean.high < limits.gap_closure:
+    if closed.high < limits.gap_closure:
         return yes([evidence], "moderate")
-    if mean.low >= limits.gap_closure:
+    if closed.low >= limits.gap_closure:
         return no([evidence])
     return unknown("the interval over seeds reaches across the threshold", [evidence])
 
@@ -115,25 +119,52 @@ def gap_closure(made: MadeRecord, base: MadeRecord, smallest: float) -> float | 
     return 1 - (mine.after - theirs.after) / (mine.before - theirs.before)
 
 
-def tuned(records: Sequence[MadeRecord], name: str, like: MadeRecord) -> MadeRecord | None:
-    """A training of that variant with the same budget and validation text; the best of several.
+def tuned(records: Sequence[MadeRecord], name: str, like: MadeRecord) -> list[MadeRecord]:
+    """Trainings of that variant with the same budget and validation text, all seeds of one setting.
 
-    The best by its own validation loss: a base with a badly set learning rate would flatter the
-    compressed one.
+    Of several settings, among those with most seeds, the one of least mean validation loss: a base
+    with a badly set learning rate would flatter the compressed one. Empty when there is none.
     """
     wanted = training_of(like)
-    if wanted is None:
-        return None
-    found = [
-        (reached.after, made.variant, made)
-        for made in records
-        if made.parent == name
-        and (training := training_of(made)) is not None
-        and (reached := losses(made)) is not None
-        and training.tokens == wanted.tokens
-        and training.validation_text.sha256 == wanted.validation_text.sha256
-    ]
-    return min(found, key=lambda f: f[:2], default=(0.0, "", None))[2]
+    settings: dict[str, list[MadeRecord]] = {}
+    for made in records:
+        training = training_of(made)
+        if (
+            wanted is not None
+            and training is not None
+            and made.parent == name
+            and losses(made) is not None
+            and training.tokens == wanted.tokens
+            and training.validation_text.sha256 == wanted.validation_text.sha256
+        ):
+            settings.setdefault(_setting(made), []).append(made)
+    most = max((len(seeds) for seeds in settings.values()), default=0)
+    return min((s for s in settings.values() if len(s) == most), key=_mean_loss, default=[])
+
+
+def _mean_loss(records: Sequence[MadeRecord]) -> float:
+    return mean([reached.after for made in records if (reached := losses(made)) is not None])
+
+
+def _setting(made: MadeRecord) -> str:
+    """Everything of a recipe but its seed."""
+    return made.recipe.model_dump_json(exclude={"seed": True, "train": {"seed"}})
+
+
+def _seed(made: MadeRecord) -> int | None:
+    recipe = made.recipe
+    if isinstance(recipe, PeftPrune):
+        return recipe.train.seed
+    return recipe.seed if isinstance(recipe, Train | FedAvg) else None
+
+
+def _paired(
+    mine: Sequence[MadeRecord], bases: Sequence[MadeRecord]
+) -> list[tuple[MadeRecord, MadeRecord]]:
+    """Each training with the base of the same seed; all with one base where no two share seeds."""
+    by_seed = {_seed(base): base for base in bases}
+    paired = [(made, by_seed[s]) for made in mine if (s := _seed(made)) in by_seed]
+    return paired if len(paired) > 1 else [(made, bases[0]) for made in mine]
 
 
 def _above(records: Sequence[MadeRecord], made: MadeRecord) -> Iterator[str]:
@@ -150,22 +181,21 @@ def _above(records: Sequence[MadeRecord], made: MadeRecord) -> Iterator[str]:
 
 def _seeds(records: Sequence[MadeRecord], made: MadeRecord) -> list[MadeRecord]:
     """The same training of the same parent with all seeds, this one among them."""
-    mine = made.recipe.model_dump(exclude={"seed"})
     return [
         record
         for record in records
         if record.parent_identity == made.parent_identity
         and record.parent == made.parent
-        and record.recipe.model_dump(exclude={"seed"}) == mine
+        and _setting(record) == _setting(made)
     ]
 
 
-def _evidence(mean: Estimate, made: MadeRecord, base: MadeRecord, limits: Thresholds) -> Evidence:
+def _evidence(closed: Estimate, made: MadeRecord, base: MadeRecord, limits: Thresholds) -> Evidence:
     training, mine, theirs = training_of(made), losses(made), losses(base)
     interval = "one seed: no interval"
-    if mean.low is not None and mean.high is not None:
-        interval = f"{mean.low:.2f} to {mean.high:.2f} over {mean.n} seeds"
-    text = f"gap closure {mean.value:.2f} ({interval})"
+    if closed.low is not None and closed.high is not None:
+        interval = f"{closed.low:.2f} to {closed.high:.2f} over {closed.n} seeds"
+    text = f"gap closure {closed.value:.2f} ({interval})"
     if training is not None and mine is not None and theirs is not None:
         text += (
             f" after {training.tokens} tokens: {mine.before:.4f} to {mine.after:.4f} nats/byte, "
@@ -173,12 +203,12 @@ def _evidence(mean: Estimate, made: MadeRecord, base: MadeRecord, limits: Thresh
         )
     return Evidence(
         "gap closure",
-        mean.value,
-        mean.low,
-        mean.high,
+        closed.value,
+        closed.low,
+        closed.high,
         "",
         limits.gap_closure,
-        mean.n,
+        closed.n,
         base.variant,
         text,
     )

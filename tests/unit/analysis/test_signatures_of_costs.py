@@ -76,6 +76,30 @@ def test_seeds_give_stiffness_an_interval(shelf: b.Shelf) -> None:
     assert s.finding(shelf.root, "seed0", "stiffness", strict).verdict == "yes"
 
 
+def test_each_seed_is_paired_with_the_base_of_that_seed(shelf: b.Shelf) -> None:
+    """A base that ends 0.1 higher with every seed, and a training that does too: G is constant.
+
+    Of the base's settings the one of least mean counts among those with most seeds: one lucky run
+    at another rate is no base.
+    """
+    s.on_grid(shelf.root, b.variant("pruned", parent="base", stage="pruned"), 4)
+    for seed in (0, 1, 2):
+        tuned = b.variant(f"base{seed}", parent="base", stage="finetuned")
+        s.trained(shelf.root, tuned, 1.0, 0.7 + seed / 10, seed=seed)
+        worse = b.variant(f"worse{seed}", parent="base", stage="finetuned")
+        s.trained(shelf.root, worse, 1.0, 0.95, seed=seed, learning_rate=1e-5)
+        ref = b.variant(f"seed{seed}", parent="pruned", stage="recovered")
+        s.trained(shelf.root, ref, 1.5, 0.9 + seed / 10, seed=seed)
+        s.choice(shelf, ref, s.both(0.5))
+    lucky = b.variant("lucky", parent="base", stage="finetuned")
+    s.trained(shelf.root, lucky, 1.0, 0.5, seed=0, learning_rate=1e-2)
+    found = s.finding(shelf.root, "seed1", "stiffness").evidence[0]
+    assert (found.n, found.reference) == (3, "base1")
+    assert found.value == pytest.approx(0.6)
+    assert found.low == pytest.approx(0.6)
+    assert found.high == pytest.approx(0.6)
+
+
 def searched(shelf: b.Shelf, ref: VariantRef, fits_from: int) -> None:
     """A search below 100, 200 and 400 MB; it answers from that limit on."""
     limits = (100, 200, 400)
