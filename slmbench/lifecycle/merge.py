@@ -49,8 +49,8 @@ def make(recipe: Merge, bench: Workbench) -> Product:
     """Write ``hf/`` with the parent's config and tokenizer.
 
     Raises ArtefactError naming the first thing in which the two differ (kind, vocabulary,
-    tensors, shapes), UnsupportedModelError for quantized weights, PrerequisiteError where mergekit
-    is asked for and not installed.
+    tensors, shapes) or that nothing differs, UnsupportedModelError for quantized weights,
+    PrerequisiteError where mergekit is asked for and not installed.
     """
     torch.set_num_threads(bench.threads)
     other = Path(bench.other(recipe.other).path)
@@ -61,6 +61,11 @@ def make(recipe: Merge, bench: Workbench) -> Product:
         check_alike(mine, theirs)
         for name in mine.names:
             _count(tally, recipe, mine.tensor(name), theirs.tensor(name))
+        if not tally.moved:
+            raise ArtefactError(
+                f"merge: {recipe.other!r} has the parent's own weights, so the result would too",
+                hint="name a variant whose weights differ, such as another training of the parent",
+            )
         if recipe.tool == "slmbench":
             rewrite(bench.parent, out, lambda name, a: fuse(recipe, name, a, theirs.tensor(name)))
             shutil.copyfile(bench.parent / "config.json", out / "config.json")

@@ -144,6 +144,12 @@ def test_the_first_difference_is_named(
     assert not (tmp_path / "o" / "hf").exists()
 
 
+def test_a_merge_with_the_same_weights_is_refused(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    with pytest.raises(ArtefactError, match="'other' has the parent's own weights"):
+        make(pair[0], pair[0], tmp_path / "o")
+    assert not (tmp_path / "o" / "hf").exists()
+
+
 def test_other_families_and_vocabularies_are_refused(
     pair: tuple[Path, Path], tmp_path: Path
 ) -> None:
