@@ -24,6 +24,7 @@ from typing import IO, Any
 
 from slmbench.content import RECORD, content_of, files_of
 from slmbench.errors import MissingEngineError, OutOfMemoryError, SlmbenchError
+from slmbench.lifecycle.attempts import Attempts
 from slmbench.lifecycle.cache import no_room
 from slmbench.lifecycle.energy import EnergyMeter, unknown
 from slmbench.lifecycle.job import Done, Failed, MakeJob, Progress
@@ -77,16 +78,14 @@ def main() -> int:
     job = MakeJob.model_validate_json(sys.stdin.read())
     if job.address_space is not None:
         limit_memory(job.address_space)
+    spending = _Spending(job, started.isoformat(timespec="seconds"), clock)
     try:
         with _metered(job) as meter:
-            product = _apply(job, pipe)
-            spent = Spent(
-                started.isoformat(timespec="seconds"),
-                (time.perf_counter_ns() - clock) / 1e9,
-                None if meter is None else meter.stop(),
-            )
+            product = _apply(job, pipe, spending)
+            spent = spending.ended(None if meter is None else meter.stop())
         _seal(job, product, spent)
     except SlmbenchError as error:
+        spending.note()
         _say(pipe, Failed(error=type(error).__name__, message=error.message, hint=error.hint))
         return 1
     except Exception as error:
@@ -99,12 +98,16 @@ def main() -> int:
     return 0
 
 
-def _apply(job: MakeJob, pipe: IO[str]) -> Product:
+def _apply(job: MakeJob, pipe: IO[str], spending: _Spending) -> Product:
+    def report(text: str) -> None:
+        spending.note()
+        _say(pipe, Progress(text=text))
+
     bench = Workbench(
         made_from=None if job.parent_path is None else Path(job.parent_path),
         out=Path(job.out),
         threads=job.threads,
-        report=lambda text: _say(pipe, Progress(text=text)),
+        report=report,
         others={other.name: other for other in job.others},
         checkpoints=None if job.checkpoints is None else Path(job.checkpoints),
     )
@@ -123,11 +126,42 @@ def _apply(job: MakeJob, pipe: IO[str]) -> Product:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What the making took."""
+    """What the making took, earlier attempts that it went on from included."""
 
     started_utc: str
+    """Of the last attempt."""
     seconds: float
-    energy: Energy | None = None
+    peak_memory_bytes: int | None
+    energy: Energy
+
+
+class _Spending:
+    """What is being spent."""
+
+    def __init__(self, job: MakeJob, started_utc: str, clock_ns: int) -> None:
+        self._started_utc, self._clock_ns = started_utc, clock_ns
+        self._kept_in = None if job.checkpoints is None else Path(job.checkpoints)
+        self._before = Attempts.before(self._kept_in)
+
+    def note(self) -> None:
+        """For the attempt after this one, should this one not come to its end."""
+        self._until_now().note(self._kept_in)
+
+    def ended(self, energy: Energy | None) -> Spent:
+        """Everything. Energy that only a part of the time was metered for is no figure of it."""
+        total, before = self._until_now(), self._before.seconds
+        if energy is None:
+            energy = unknown("not metered")
+        elif before and energy.joules is not None:
+            energy = unknown(
+                f"interrupted: {energy.joules:.0f} J ({energy.provenance.value}) are of the last "
+                f"{total.seconds - before:.0f} of {total.seconds:.0f} s"
+            )
+        return Spent(self._started_utc, total.seconds, total.peak_memory_bytes, energy)
+
+    def _until_now(self) -> Attempts:
+        seconds = (time.perf_counter_ns() - self._clock_ns) / 1e9
+        return self._before.and_now(seconds, _peak_memory())
 
 
 @contextmanager
@@ -162,9 +196,9 @@ def _seal(job: MakeJob, product: Product, spent: Spent) -> None:
         started_utc=spent.started_utc,
         duration_s=spent.seconds,
         threads=job.threads,
-        peak_memory_bytes=_peak_memory(),
+        peak_memory_bytes=spent.peak_memory_bytes,
         measured=measured(job, product.path),
-        energy=spent.energy or unknown("not metered"),
+        energy=spent.energy,
     )
     (Path(job.out) / RECORD).write_text(record.model_dump_json(indent=1) + "\n", "utf-8")
     for file in files_of(product.path):

@@ -107,7 +107,8 @@ class MadeRecord(Frozen):
     """Versions of the libraries that did it."""
     started_utc: str
     duration_s: float
-    """Wall time of the maker from its start to the written files, digesting left out [s]."""
+    """Wall time of the maker from its start to the written files, digesting left out [s]; of a
+    training that was interrupted, with the attempts that it went on from."""
     threads: int
     peak_memory_bytes: int | None
     """Peak resident memory of the maker (VmHWM) [bytes]; None where there is no /proc."""

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from gguf_bytes import small_gguf
 
+from slmbench.lifecycle.energy import unknown
 from slmbench.lifecycle.job import Done, Failed, MakeJob, Progress
 from slmbench.lifecycle.make import Spent, _seal
 from slmbench.lifecycle.workbench import Product
@@ -60,7 +61,7 @@ def main() -> int:
         time.sleep(float(os.environ["MAKER_SLEEP"]))
     path.write_bytes(small_gguf())
     facts = GgufQuantizeFacts(note="n", from_types=(), to_types=(), bits_per_weight=8.5)
-    spent = Spent(datetime.now(UTC).isoformat(timespec="seconds"), 1.5)
+    spent = Spent(datetime.now(UTC).isoformat(timespec="seconds"), 1.5, 10**8, unknown("scripted"))
     _seal(job, Product(path, facts, ("pydantic", "no-such-library")), spent)
     pipe.write(Done().model_dump_json() + "\n")
     return 0

@@ -103,8 +103,13 @@ def test_ctrl_c_then_kill_then_whole(here: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     (path,) = records(here)
-    training = MadeRecord.model_validate_json(path.read_bytes()).training
+    made = MadeRecord.model_validate_json(path.read_bytes())
+    training = made.training
     assert training is not None
+    # all attempts count, not the last alone; what was metered of the last is no figure of all
+    assert made.duration_s > training.curve[-1].seconds
+    assert made.energy is not None
+    assert made.energy.joules is None
     assert training.interruptions >= 1
     assert training.steps == STEPS
     assert training.curve[-1].tokens == STEPS * 4 * 32
