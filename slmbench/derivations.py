@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -18,6 +18,7 @@ from slmbench.plan import identify
 from slmbench.spec import ModelsFile, Recipe, Variant
 from slmbench.spec.load import (
     is_path,
+    load_listed_recipes,
     load_models,
     load_recipe,
     load_recipe_variants,
@@ -36,20 +37,16 @@ class Goal:
     """What is to be derived, with all that it is made of."""
 
     name: str
-    recipe: RecipeFile | None
-    """None: a variant of a models file, or all of them."""
     models: ModelsFile
     """Nothing but what is needed for it."""
+    recipes: tuple[RecipeFile, ...] = ()
+    """That it was named by, or that its models file lists: their budgets are held against what
+    their own steps take. None for a single variant of a models file."""
 
     @property
     def steps(self) -> tuple[Variant, ...]:
         """The variants that are needed, parents first."""
         return self.models.variants
-
-    @property
-    def own(self) -> tuple[str, ...]:
-        """Names of what the recipe itself makes; its budget is about these."""
-        return () if self.recipe is None else tuple(v.name for v in self.recipe.variants())
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +65,7 @@ class Derived:
 class OverBudget:
     """A recipe that took more than it says."""
 
+    recipe: str
     what: Literal["minutes", "memory_mb"]
     stated: float
     taken: float
@@ -89,17 +87,17 @@ def _goal_of(name: str, models: str | None) -> Goal:
         recipe = load_recipe(name)
         listed = load_models(models, (), [name]) if models else load_recipe_variants(name)
         name = recipe.variants()[-1].name
-        return Goal(name, recipe, needed_for(listed, name))
+        return Goal(name, needed_for(listed, name), (recipe,))
     listed = load_models(models or "demo")
     known = [v.name for v in listed.variants]
     if name in known:
-        return Goal(name, None, needed_for(listed, name))
+        return Goal(name, needed_for(listed, name))
     raise UnknownNameError("recipe or variant", name, [*recipe_names(), *known])
 
 
 def whole(models: str) -> Goal:
     """All variants of a models file (name or path)."""
-    goal = Goal(models, None, load_models(models))
+    goal = Goal(models, load_models(models), load_listed_recipes(models))
     check_texts(goal.steps)
     return goal
 
@@ -184,19 +182,23 @@ def derive(
 
 
 def over_budget(goal: Goal, rows: tuple[Derived, ...]) -> tuple[OverBudget, ...]:
-    """What of the recipe's budget was, or is expected to be, exceeded."""
-    if goal.recipe is None:
-        return ()
-    mine = [row for row in rows if row.variant.name in goal.own]
-    seconds = sum(s for row in mine if (s := seconds_of(row)) is not None)
-    memory = max((m for row in mine if (m := memory_of(row)) is not None), default=0)
-    budget = goal.recipe.budget
-    found = []
-    if seconds > 60 * budget.minutes:
-        found.append(OverBudget("minutes", budget.minutes, seconds / 60))
-    if memory > 1e6 * budget.memory_mb:
-        found.append(OverBudget("memory_mb", budget.memory_mb, memory / 1e6))
-    return tuple(found)
+    """What of its recipes' budgets was, or is expected to be, exceeded.
+
+    A budget is about what the recipe itself makes, its parents left out.
+    """
+    return tuple(over for recipe in goal.recipes for over in _over(recipe, rows))
+
+
+def _over(recipe: RecipeFile, rows: tuple[Derived, ...]) -> Iterator[OverBudget]:
+    own = {variant.name for variant in recipe.variants()}
+    mine = [row for row in rows if row.variant.name in own]
+    minutes = sum(s for row in mine if (s := seconds_of(row)) is not None) / 60
+    memory_mb = max((m for row in mine if (m := memory_of(row)) is not None), default=0) / 1e6
+    budget = recipe.budget
+    if minutes > budget.minutes:
+        yield OverBudget(recipe.name, "minutes", budget.minutes, minutes)
+    if memory_mb > budget.memory_mb:
+        yield OverBudget(recipe.name, "memory_mb", budget.memory_mb, memory_mb)
 
 
 def seconds_of(row: Derived) -> float | None:

@@ -76,7 +76,7 @@ def to_make(wanted: Experimental) -> tuple[Derived, ...]:
     found: dict[str, Derived] = {}
     for variant in wanted.models.variants:
         if variant.name in names:
-            goal = Goal(variant.name, None, needed_for(wanted.models, variant.name))
+            goal = Goal(variant.name, needed_for(wanted.models, variant.name))
             for row in expectations(goal):
                 found.setdefault(row.variant.name, row)
     return tuple(found.values())

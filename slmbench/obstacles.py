@@ -35,7 +35,7 @@ def draftless(models: ModelsFile, variant: Variant, target: Target, can: Capabil
         return f"{target.backend} takes no draft"
     if draft.name == variant.name:
         return "it is the target's draft itself"
-    if draft.is_simulated:
+    if models.is_simulated(draft.name):
         return f"the target's draft {draft.name} runs on simulated kernels"
     why = obstacle(draft, target, can)
     return f"the target's draft {draft.name}: {why}" if why else ""
@@ -57,6 +57,6 @@ def meaningless(models: ModelsFile, variant: Variant, work: SuiteTask | SuiteWor
     about_quality = isinstance(work, SuiteTask) or work.workload == FIDELITY
     if about_quality and models.has_random_weights(variant.name):
         return "random weights: latency, memory and energy only"
-    if not about_quality and variant.is_simulated:
+    if not about_quality and models.is_simulated(variant.name):
         return _SIMULATED
     return ""

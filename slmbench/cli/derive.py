@@ -166,7 +166,7 @@ def _tell_budget(goal: Goal, rows: tuple[Derived, ...], verb: str) -> None:
     for over in over_budget(goal, rows):
         unit = _WORDS[over.what]
         _tell(
-            f"over budget: {goal.name} {verb} {over.taken:.4g} {unit}; "
+            f"over budget: {over.recipe} {verb} {over.taken:.4g} {unit}; "
             f"its recipe states {over.stated:.4g} {unit}"
         )
 

@@ -193,7 +193,8 @@ def _run_maker(job: MakeJob, report: Report) -> None:
     failure: Failed | None = None
     with memory_cap(job.recipe) as cap, Child(_MAKER, env=env, group=cap.folder) as child:
         metered = job.energy and cap.limit is None  # meters would count as the maker's memory
-        told = job.model_copy(update={"address_space": cap.address_space, "energy": metered})
+        limits = {"address_space": cap.address_space, "group": cap.place, "energy": metered}
+        told = job.model_copy(update=limits)
         child.send(told.model_dump_json())
         try:
             for text in child.lines(lambda: time.monotonic() + _SILENCE_S):

@@ -21,6 +21,13 @@ class OtherInput(OtherUsed):
     format: Format
 
 
+class GroupPlace(Frozen):
+    """The memory control group that the maker runs in."""
+
+    folder: str
+    version: Literal[1, 2]
+
+
 class MakeJob(Frozen):
     """What the maker process reads on stdin."""
 
@@ -45,6 +52,8 @@ class MakeJob(Frozen):
     """Whether its energy is metered."""
     address_space: int | None = None
     """Limit that the maker sets itself before it imports an engine [bytes]; None: none."""
+    group: GroupPlace | None = None
+    """Whose peak counts as its memory; None: it runs in no group of its own."""
 
 
 class Progress(Frozen):

@@ -27,10 +27,11 @@ from slmbench.errors import MissingEngineError, OutOfMemoryError, SlmbenchError
 from slmbench.lifecycle.attempts import Attempts
 from slmbench.lifecycle.cache import no_room
 from slmbench.lifecycle.energy import EnergyMeter, unknown
-from slmbench.lifecycle.job import Done, Failed, MakeJob, Progress
+from slmbench.lifecycle.job import Done, Failed, GroupPlace, MakeJob, Progress
 from slmbench.lifecycle.measured import measured
 from slmbench.lifecycle.workbench import Product, Workbench
 from slmbench.made import Energy, MadeRecord, OtherUsed
+from slmbench.meters.cgroup import peak_of
 from slmbench.process import enter_child, limit_memory
 
 TECHNIQUES = {
@@ -142,6 +143,7 @@ class _Spending:
         self._started_utc, self._clock_ns = started_utc, clock_ns
         self._kept_in = None if job.checkpoints is None else Path(job.checkpoints)
         self._before = Attempts.before(self._kept_in)
+        self._group = job.group
 
     def note(self) -> None:
         """For the attempt after this one, should this one not come to its end."""
@@ -161,7 +163,7 @@ class _Spending:
 
     def _until_now(self) -> Attempts:
         seconds = (time.perf_counter_ns() - self._clock_ns) / 1e9
-        return self._before.and_now(seconds, _peak_memory())
+        return self._before.and_now(seconds, _peak_memory(self._group))
 
 
 @contextmanager
@@ -225,8 +227,10 @@ def _versions(libraries: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
-def _peak_memory() -> int | None:
-    """VmHWM of this process [bytes]; None where /proc has none."""
+def _peak_memory(group: GroupPlace | None) -> int | None:
+    """Most that was charged to the group, else VmHWM of this process [bytes]; None: not known."""
+    if group is not None and (peak := peak_of(Path(group.folder), group.version)) is not None:
+        return peak
     try:
         text = Path("/proc/self/status").read_text("ascii")
     except OSError:

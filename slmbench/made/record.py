@@ -111,7 +111,8 @@ class MadeRecord(Frozen):
     training that was interrupted, with the attempts that it went on from."""
     threads: int
     peak_memory_bytes: int | None
-    """Peak resident memory of the maker (VmHWM) [bytes]; None where there is no /proc."""
+    """Peak resident memory of the maker (VmHWM) [bytes]; below a cap that a memory control group
+    holds, the most that was charged to the group. None where there is no /proc."""
     measured: Measured | None = None
     """None in records of earlier versions."""
     energy: Energy | None = None

@@ -73,6 +73,15 @@ def load_recipe(where: str | Path, overrides: Sequence[str] = ()) -> RecipeFile:
     return _recipe(where, overrides)[0]
 
 
+def load_listed_recipes(where: str | Path) -> tuple[RecipeFile, ...]:
+    """The recipes that a models file lists, with the changes that it asks for, in its order.
+
+    Raises as :func:`load_models`.
+    """
+    path = _find(where, "models file", suites_dir() / "models")
+    return tuple(_recipe_of(wanted, path)[0] for wanted in _load(path, ModelsFile, ()).recipes)
+
+
 def load_recipe_variants(where: str | Path, overrides: Sequence[str] = ()) -> ModelsFile:
     """What a recipe makes with all that it is made of, and the targets of its models file.
 

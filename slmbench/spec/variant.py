@@ -164,6 +164,14 @@ class ModelsFile(Frozen):
             here = variant.parent
         return False
 
+    def is_simulated(self, name: str) -> bool:
+        """Whether it, or what it only holds in another format, runs on simulated kernels."""
+        variant = self.variant(name)
+        if variant.is_simulated:
+            return True
+        converted = variant.recipe is not None and variant.recipe.only_converts
+        return converted and variant.parent is not None and self.is_simulated(variant.parent)
+
 
 def _needed(variant: Variant) -> list[tuple[str, str]]:
     """(place, name) of the variants that must be there first."""

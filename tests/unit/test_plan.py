@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from slmbench.errors import ArtefactError, UnknownNameError, UsageError
+from slmbench.obstacles import meaningless
 from slmbench.plan import Selection, identify, make_plan, resolve_target
 from slmbench.spec import ModelsFile, Suite, Target, TaskSpec, WorkloadSpec
 
@@ -233,3 +234,30 @@ def test_simulated_kernels_are_asked_and_never_timed() -> None:
     (skip,) = plan.skips
     assert (skip.variant, skip.work) == ("masked", "latency")
     assert skip.reason.startswith("simulated kernels: dense arithmetic stands for")
+
+
+def test_what_holds_simulated_weights_in_another_format_is_not_timed_either() -> None:
+    """Weights on a grid are no faster as float16 in a GGUF; quantized there they have kernels."""
+    made = {"licence": "MIT", "technique": "x"}
+    listed = [
+        {"name": "dense", "format": "hf", "stage": "base", "source": {"file": "dense"}, **made},
+        {"name": "grid", "parent": "dense", "format": "hf", "stage": "quantized", **made,
+         "recipe": {"technique": "rtn", "bits": 4}},
+        {"name": "half", "parent": "grid", "format": "hf", "stage": "exported", **made,
+         "recipe": {"technique": "cast", "dtype": "float16"}},
+        {"name": "file", "parent": "half", "format": "gguf", "stage": "exported", **made,
+         "recipe": {"technique": "gguf_export", "dtype": "float16"}},
+        {"name": "same", "parent": "file", "format": "gguf", "stage": "exported", **made,
+         "recipe": {"technique": "gguf_quantize", "type": "F32"}},
+        {"name": "packed", "parent": "file", "format": "gguf", "stage": "quantized", **made,
+         "recipe": {"technique": "gguf_quantize", "type": "Q8_0"}},
+        {"name": "trained", "parent": "grid", "format": "hf", "stage": "recovered", **made,
+         "recipe": {"technique": "train", "tokens": 4096}},
+    ]  # fmt: skip
+    targets = [{"name": "one", "backend": "llama_cpp"}, {"name": "two", "backend": "transformers"}]
+    listing = models(variants=listed, targets=targets)
+    plain = {v["name"] for v in listed if not listing.is_simulated(v["name"])}
+    assert plain == {"dense", "packed", "trained"}
+    (latency,) = suite().workloads
+    assert meaningless(listing, listing.variant("file"), latency).startswith("simulated kernels")
+    assert not meaningless(listing, listing.variant("packed"), latency)

@@ -30,6 +30,11 @@ class GgufExport(Technique):
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"
     """Storage type of the matrices; vectors (norms) stay float32."""
 
+    @property
+    def only_converts(self) -> bool:
+        """It does."""
+        return True
+
 
 class Cast(Technique):
     """Hugging Face folder to one whose weights are stored in another float type."""
@@ -37,6 +42,11 @@ class Cast(Technique):
     technique: Literal["cast"]
     version: Literal[1] = 1
     dtype: Literal["float32", "float16", "bfloat16"]
+
+    @property
+    def only_converts(self) -> bool:
+        """It does."""
+        return True
 
 
 class OnnxExport(Technique):
@@ -52,6 +62,11 @@ class OnnxExport(Technique):
     """Weights that share a scale (int4)."""
     accuracy_level: Literal[1, 4] = Field(default=4)
     """onnxruntime's minimum for the products: 1 float32, 4 int8."""
+
+    @property
+    def only_converts(self) -> bool:
+        """In float32."""
+        return self.precision == "fp32"
 
     @property
     def stage(self) -> Stage:

@@ -52,6 +52,11 @@ class GgufQuantize(Technique):
         return self
 
     @property
+    def only_converts(self) -> bool:
+        """To floats."""
+        return self.type in ("F32", "F16")
+
+    @property
     def stage(self) -> Stage:
         """Where its product stands."""
         return "quantized"

@@ -31,6 +31,11 @@ class Technique(Grown):
         return False
 
     @property
+    def only_converts(self) -> bool:
+        """Another container for the parent's numbers: what was simulated in it still is."""
+        return False
+
+    @property
     def stage(self) -> Stage:
         """Where its product stands, unless the file says otherwise."""
         return "exported"

@@ -90,6 +90,18 @@ def test_more_than_the_budget_is_said_and_no_failure(here: Path, capsys: Capture
     assert "MB of memory; its recipe states 1 MB" in told
 
 
+def test_budgets_of_all_recipes_of_a_models_file_are_held(here: Path, capsys: Capture) -> None:
+    file = here / "mine.yaml"
+    roomy = "{recipe: ./small.yaml, name: roomy, set: [budget.minutes=1, budget.memory_mb=900]}"
+    file.write_text(
+        f"recipes: [./small.yaml, {roomy}]\ntargets: [{{name: cpu, backend: llama_cpp}}]\n"
+    )
+    assert main(["derive", "--models", str(file)]) == 0
+    told = [line for line in capsys.readouterr().err.splitlines() if "over budget" in line]
+    assert len(told) == 2
+    assert all("over budget: small took" in line for line in told)
+
+
 def test_a_dry_run_estimates_and_makes_nothing(here: Path, capsys: Capture) -> None:
     assert main(["derive", "./small.yaml", "--dry-run", "--format", "json"]) == 0
     told = capsys.readouterr()

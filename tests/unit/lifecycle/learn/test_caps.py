@@ -76,6 +76,28 @@ def test_a_maker_beyond_its_cap_dies_and_leaves_nothing(
     assert [p.name for p in models.iterdir() if not p.name.startswith(".")] == []
 
 
+@pytest.mark.engine
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
+def test_the_peak_below_a_cap_is_what_was_charged(
+    tmp_path: Path, parent: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from derivation import artefact_at, child, ref_of
+
+    from slmbench.lifecycle import materialise
+
+    with memory_group(10**9) as group:
+        if not isinstance(group, MemoryGroup):
+            pytest.skip(f"no memory control group can be made here: {group.reason}")
+    monkeypatch.setenv("SLMBENCH_CACHE", str(tmp_path / "cache"))
+    variant = child(recipe(caps={"memory_mb": 1200}), format_="hf")
+    made = materialise(
+        variant, ref_of(variant), artefact_at(parent), base=tmp_path, report=lambda _: None
+    ).made
+    assert made is not None
+    assert made.peak_memory_bytes is not None
+    assert 100e6 < made.peak_memory_bytes <= 1200e6
+
+
 def energy_cap(limit: float, answers: list[float]) -> Any:
     from slmbench.lifecycle.training.spending import EnergyCap
     from slmbench.meters import Reading
