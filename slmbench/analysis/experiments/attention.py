@@ -51,7 +51,11 @@ def _grid(found: Sequence[Scaling]) -> Grid:
     columns = (
         Column("Verdict", "whether the interval of c (prefill) or b (decode) lies above 0"),
         Column("b, per token", "what a further token costs"),
-        Column("c, per pair", "what a pair of tokens costs: softmax attention"),
+        Column(
+            "c, per pair",
+            "what a pair of tokens costs: softmax attention; in a recurrent model, what caches of "
+            "the processor and allocations amount to",
+        ),
         Column("T* = b/c", "from here on pairs cost more than tokens; only where c is resolved"),
         Column("Pair share", "cT² over the time, at the longest length"),
     )
@@ -76,6 +80,12 @@ def _grid(found: Sequence[Scaling]) -> Grid:
     return Grid("fits", "Fits", "Variant", columns, tuple(lines))
 
 
+def _has_pairs(one: Scaling) -> bool:
+    """Whether the model attends to keys and values; a recurrent one carries a state instead."""
+    model = one.run.record.model
+    return model is None or model.kv_bytes_per_token is not None
+
+
 def _maybe(estimate: Estimate | None, unit: str) -> Number | None:
     return None if estimate is None else number_of(estimate, unit)
 
@@ -88,9 +98,13 @@ def _sentence(one: Scaling) -> Conclusion:
     longest = Number(one.curve.lengths[-1], "tokens")
     if fit.verdict == "quadratic term resolved" and fit.pair_share is not None:
         share = number_of(fit.pair_share, "fraction")
-        return Conclusion(
-            "grows", f"{name}: pairs of tokens cost {{0}} of the time at {{1}}.", (share, longest)
-        )
+        text = f"{name}: pairs of tokens cost {{0}} of the time at {{1}}."
+        if not _has_pairs(one):
+            text = (
+                f"{name}: it keeps no keys and values, yet a quadratic term is {{0}} of its time "
+                "at {1}: caches and allocations do that here, to models with attention as well."
+            )
+        return Conclusion("grows", text, (share, longest))
     if fit.verdict == "grows with context":
         return Conclusion(
             "grows", f"{name}: every further token in the cache costs {{0}}.",
