@@ -29,7 +29,7 @@ _LEAD = (
 
 def find(material: Material) -> Findings:
     """A sentence a variant and quantity, and the fits."""
-    found = scalings(material.results.stored)
+    found = _in_order(material, scalings(material.results.stored))
     return Findings(
         tuple(_sentence(one) for one in found),
         (
@@ -40,6 +40,17 @@ def find(material: Material) -> Findings:
             making_chapter(material),
         ),
     )
+
+
+def _in_order(material: Material, found: Sequence[Scaling]) -> tuple[Scaling, ...]:
+    """Prefill, then decoding; each by the order of the models file."""
+    place = {member.variant.name: i for i, member in enumerate(material.kept.members)}
+
+    def key(one: Scaling) -> tuple[bool, int, str]:
+        name, target = one.run.spec.variant.name, one.run.spec.target.name
+        return one.quantity == "decode", place.get(name, len(place)), target
+
+    return tuple(sorted(found, key=key))
 
 
 def _name(one: Scaling) -> str:

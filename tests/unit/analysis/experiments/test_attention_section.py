@@ -92,6 +92,14 @@ def test_what_is_straight_is_not_resolved_and_bounded(lab: Laboratory) -> None:
     assert "it is at most" in sentence
 
 
+def test_prefill_comes_first_and_variants_as_they_are_listed(lab: Laboratory) -> None:
+    for name in ("second", "first"):
+        timed(lab, name, 1e-6, 5e-6)
+    assert list(told(lab)) == [
+        ("second", "prefill"), ("first", "prefill"), ("second", "decode"), ("first", "decode"),
+    ]  # fmt: skip
+
+
 def test_what_failed_says_why(lab: Laboratory) -> None:
     lab.variant("failed")
     lab.shelf.failure(spec("failed"), Status.OOM, "no memory")
