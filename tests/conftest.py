@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import signal
 import socket
 import sys
 from collections.abc import Iterator
@@ -32,6 +33,9 @@ def pytest_configure(config: pytest.Config) -> None:
     Worker processes do it for themselves: they inherit the shell's ``SLMBENCH_DATA``, as one
     process would, and the one that only hands out tests leaves it to them.
     """
+    # a shell starts what runs in its background with SIGINT ignored, and children inherit that
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if config.getoption("dist", "no") == "no":
         clean_environment()
 

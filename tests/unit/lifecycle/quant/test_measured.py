@@ -22,6 +22,7 @@ from transformers import AutoModelForCausalLM
 
 from slmbench.errors import ArtefactError
 from slmbench.lifecycle import Artefact, make, materialise
+from slmbench.lifecycle.energy import unknown
 from slmbench.lifecycle.job import MakeJob
 from slmbench.lifecycle.levels import Levels
 from slmbench.lifecycle.measured import Look, look_at, verdict
@@ -29,6 +30,8 @@ from slmbench.lifecycle.workbench import Workbench
 from slmbench.made import MadeRecord, Measured
 from slmbench.spec import Recipe
 from tiny_smollm import save_tiny_smollm
+
+SPENT = make.Spent("2026-01-01T00:00:00+00:00", 1.0, None, unknown("not metered"))
 
 pytestmark = pytest.mark.engine
 
@@ -58,7 +61,7 @@ def derived(parent: Artefact, name: str, technique: str, **settings: Any) -> Art
     product = import_module(make.TECHNIQUES[technique]).make(
         how, Workbench(parent.path, out, 1, lambda _: None)
     )
-    make._seal(job, product, make.Spent("2026-01-01T00:00:00+00:00", 1.0))
+    make._seal(job, product, SPENT)
     record = MadeRecord.model_validate_json((out / "variant.json").read_bytes())
     return Artefact(product.path, record.artefact_sha256, record.artefact_bytes, record)
 
