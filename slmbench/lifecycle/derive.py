@@ -193,7 +193,7 @@ def _run_maker(job: MakeJob, report: Report) -> None:
     failure: Failed | None = None
     with memory_cap(job.recipe) as cap, Child(_MAKER, env=env, group=cap.folder) as child:
         metered = job.energy and cap.limit is None  # meters would count as the maker's memory
-        limits = {"address_space": cap.address_space, "group": cap.place, "energy": metered}
+        limits = {"address_space": cap.address_space, "group": cap.group, "energy": metered}
         told = job.model_copy(update=limits)
         child.send(told.model_dump_json())
         try:

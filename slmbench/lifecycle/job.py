@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from slmbench.made import MadeRecord, OtherUsed
+from slmbench.memory_group import MemoryGroup
 from slmbench.spec import Frozen, Recipe
 from slmbench.spec.base import Name, Sha256
 from slmbench.spec.recipes.technique import Format
@@ -19,13 +20,6 @@ class OtherInput(OtherUsed):
 
     path: str
     format: Format
-
-
-class GroupPlace(Frozen):
-    """The memory control group that the maker runs in."""
-
-    folder: str
-    version: Literal[1, 2]
 
 
 class MakeJob(Frozen):
@@ -52,7 +46,7 @@ class MakeJob(Frozen):
     """Whether its energy is metered."""
     address_space: int | None = None
     """Limit that the maker sets itself before it imports an engine [bytes]; None: none."""
-    group: GroupPlace | None = None
+    group: MemoryGroup | None = None
     """Whose peak counts as its memory; None: it runs in no group of its own."""
 
 

@@ -27,11 +27,11 @@ from slmbench.errors import MissingEngineError, OutOfMemoryError, SlmbenchError
 from slmbench.lifecycle.attempts import Attempts
 from slmbench.lifecycle.cache import no_room
 from slmbench.lifecycle.energy import EnergyMeter, unknown
-from slmbench.lifecycle.job import Done, Failed, GroupPlace, MakeJob, Progress
+from slmbench.lifecycle.job import Done, Failed, MakeJob, Progress
 from slmbench.lifecycle.measured import measured
 from slmbench.lifecycle.workbench import Product, Workbench
 from slmbench.made import Energy, MadeRecord, OtherUsed
-from slmbench.meters.cgroup import peak_of
+from slmbench.memory_group import MemoryGroup
 from slmbench.process import enter_child, limit_memory
 
 TECHNIQUES = {
@@ -227,9 +227,9 @@ def _versions(libraries: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
-def _peak_memory(group: GroupPlace | None) -> int | None:
+def _peak_memory(group: MemoryGroup | None) -> int | None:
     """Most that was charged to the group, else VmHWM of this process [bytes]; None: not known."""
-    if group is not None and (peak := peak_of(Path(group.folder), group.version)) is not None:
+    if group is not None and (peak := group.peak()) is not None:
         return peak
     try:
         text = Path("/proc/self/status").read_text("ascii")

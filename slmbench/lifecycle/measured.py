@@ -104,15 +104,15 @@ def verdict(look: Look, recipe: Recipe, parent: Measured | None) -> tuple[bool, 
         return True, f"by its technique; stored as {look.main}"
     if not seen:
         return False, f"computed with as stored: {look.main}"
-    if recipe.technique == "dequantize" or _unpacks(recipe):
-        return False, f"{look.main} at full size; {seen} are left of the parent's blocks"
     if parent is not None and parent.kernel == "simulated":
         return True, f"{seen}, as its parent, which is simulated"
+    if recipe.technique == "dequantize" or _unpacks(recipe):
+        return False, f"{look.main} at full size; {seen} are left of the parent's blocks"
     return False, f"{look.main} at full size; {seen}, as its parent"
 
 
 def _unpacks(recipe: Recipe) -> bool:
-    return recipe.technique == "gguf_quantize" and recipe.type in ("F32", "F16")
+    return recipe.technique == "gguf_quantize" and recipe.only_converts
 
 
 def _seen(levels: Levels | None) -> str:

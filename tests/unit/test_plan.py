@@ -249,6 +249,8 @@ def test_what_holds_simulated_weights_in_another_format_is_not_timed_either() ->
          "recipe": {"technique": "gguf_export", "dtype": "float16"}},
         {"name": "same", "parent": "file", "format": "gguf", "stage": "exported", **made,
          "recipe": {"technique": "gguf_quantize", "type": "F32"}},
+        {"name": "back", "parent": "same", "format": "hf", "stage": "exported", **made,
+         "recipe": {"technique": "dequantize"}},
         {"name": "packed", "parent": "file", "format": "gguf", "stage": "quantized", **made,
          "recipe": {"technique": "gguf_quantize", "type": "Q8_0"}},
         {"name": "trained", "parent": "grid", "format": "hf", "stage": "recovered", **made,

@@ -92,7 +92,7 @@ def _grid(found: Sequence[Scaling]) -> Grid:
 
 
 def _has_pairs(one: Scaling) -> bool:
-    """Whether the model attends to keys and values; a recurrent one carries a state instead."""
+    """Whether it reports keys and values; a recurrent model carries a state instead."""
     model = one.run.record.model
     return model is None or model.kv_bytes_per_token is not None
 
@@ -112,8 +112,8 @@ def _sentence(one: Scaling) -> Conclusion:
         text = f"{name}: pairs of tokens cost {{0}} of the time at {{1}}."
         if not _has_pairs(one):
             text = (
-                f"{name}: it keeps no keys and values, yet a quadratic term is {{0}} of its time "
-                "at {1}: caches and allocations do that here, to models with attention as well."
+                f"{name}: it reports no keys and values, yet a quadratic term is {{0}} of its time "
+                "at {1}: caches of the processor can do that, to models with attention as well."
             )
         return Conclusion("grows", text, (share, longest))
     if fit.verdict == "grows with context":

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slmbench.errors import ArtefactError
-from slmbench.lifecycle.job import GroupPlace
 from slmbench.memory_group import MemoryGroup, memory_group
 from slmbench.process import Ending
 from slmbench.spec import Recipe
@@ -46,13 +45,6 @@ class MemoryCap:
     def folder(self) -> Path | None:
         """Of the group, for :class:`slmbench.process.Child`."""
         return None if self.group is None else self.group.folder
-
-    @property
-    def place(self) -> GroupPlace | None:
-        """Of the group, for the maker."""
-        if self.group is None:
-            return None
-        return GroupPlace(folder=str(self.group.folder), version=self.group.version)
 
     @property
     def address_space(self) -> int | None:

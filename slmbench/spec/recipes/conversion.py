@@ -19,6 +19,11 @@ class Dequantize(Technique):
     dtype: Literal["float32"] = "float32"
     """Storage type of the weights that are written."""
 
+    @property
+    def only_converts(self) -> bool:
+        """It does."""
+        return True
+
 
 class GgufExport(Technique):
     """Hugging Face folder of a Llama to GGUF in a float type, compared tensor by tensor."""

@@ -6,6 +6,7 @@ import errno
 import io
 import json
 import sys
+import time
 from collections import namedtuple
 from pathlib import Path
 
@@ -15,7 +16,10 @@ from derivation import PARENT_DIGEST, child, ref_of
 from slmbench import errors
 from slmbench.lifecycle import cache as kept
 from slmbench.lifecycle import make
+from slmbench.lifecycle.attempts import Attempts
 from slmbench.lifecycle.job import MakeJob, MakerLine
+from slmbench.made import Energy
+from slmbench.records import Provenance
 from slmbench.spec import Recipe
 from slmbench.spec.recipe import DepthPrune, Dequantize, GgufQuantize, TorchaoQuantize
 
@@ -49,6 +53,28 @@ def technique(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, body: st
     (folder / f"{name}.py").write_text(f"def make(recipe, bench):\n    {body}\n")
     monkeypatch.syspath_prepend(str(folder))
     return name
+
+
+def test_energy_of_the_last_attempt_is_no_figure_of_all(tmp_path: Path) -> None:
+    metered = Energy(joules=70.0, provenance=Provenance.ESTIMATED, scope="a model")
+    job = MakeJob.model_validate(
+        {
+            "variant": "child", "identity": PARENT_DIGEST, "format": "hf", "parent": None,
+            "recipe": {"technique": "cast", "dtype": "float16"}, "parent_identity": None,
+            "parent_sha256": None, "parent_path": None, "out": str(tmp_path), "threads": 1,
+            "checkpoints": str(tmp_path),
+        }
+    )  # fmt: skip
+    now = time.perf_counter_ns()
+    once = make._Spending(job, "", now).ended(metered)
+    assert once.energy == metered
+    assert once.seconds < 1000
+    Attempts(seconds=1000.0, peak_memory_bytes=1 << 50).note(tmp_path)
+    again = make._Spending(job, "", now).ended(metered)
+    assert again.seconds > 1000
+    assert again.peak_memory_bytes == 1 << 50
+    assert (again.energy.joules, again.energy.provenance) == (None, Provenance.UNAVAILABLE)
+    assert "interrupted: 70 J (estimated) are of the last" in again.energy.scope
 
 
 def test_a_missing_library_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

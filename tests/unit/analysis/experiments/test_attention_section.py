@@ -78,7 +78,7 @@ def test_a_bend_without_keys_and_values_is_not_called_attention(lab: Laboratory)
     found = told(lab)
     verdict, sentence = found["recurrent", "prefill"]
     assert verdict == "grows"
-    assert "it keeps no keys and values, yet a quadratic term is 67.1 %" in sentence
+    assert "it reports no keys and values, yet a quadratic term is 67.1 %" in sentence
     assert "pairs of tokens" not in sentence
     assert found["recurrent", "decode"][0] == "not resolved"
 

@@ -137,6 +137,8 @@ def test_rounded_floats_are_simulated_and_stay_so_in_what_moves_them(parent: Art
     exported = derived(cast, "gguf", "gguf_export", dtype="float32")
     assert told(exported).kernel == "simulated"
     assert "as its parent, which is simulated" in told(exported).kernel_reason
+    for name, how, more in (("f16", "gguf_quantize", {"type": "F16"}), ("hf", "dequantize", {})):
+        assert told(derived(exported, name, how, **more)).kernel == "simulated"
     real = derived(exported, "q4", "gguf_quantize", type="Q4_0")
     assert told(real).kernel == "real"
     assert told(real).kernel_reason == "computed with as stored: Q4_0"

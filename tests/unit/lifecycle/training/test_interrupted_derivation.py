@@ -14,6 +14,7 @@ import pytest
 pytest.importorskip("torch", reason="needs torch")
 pytest.importorskip("peft", reason="needs peft")
 
+from slmbench.lifecycle.attempts import Attempts
 from slmbench.made import MadeRecord
 
 pytestmark = pytest.mark.engine
@@ -97,6 +98,9 @@ def test_ctrl_c_then_kill_then_whole(here: Path) -> None:
     while any(mine in found for found in running_makers()) and time.monotonic() < until:
         time.sleep(0.05)
     assert not any(mine in found for found in running_makers())
+    (note,) = (here / "cache/models/.checkpoints").glob("*/spent.json")
+    assert Attempts.before(note.parent).seconds > 0
+    Attempts(seconds=1000.0).note(note.parent)
     done = subprocess.run(
         [sys.executable, "-m", "slmbench.cli.main", "derive", str(here / "tuned.yaml")],
         capture_output=True, text=True, check=False,
@@ -106,10 +110,7 @@ def test_ctrl_c_then_kill_then_whole(here: Path) -> None:
     made = MadeRecord.model_validate_json(path.read_bytes())
     training = made.training
     assert training is not None
-    # all attempts count, not the last alone; what was metered of the last is no figure of all
-    assert made.duration_s > training.curve[-1].seconds
-    assert made.energy is not None
-    assert made.energy.joules is None
+    assert made.duration_s > 1000
     assert training.interruptions >= 1
     assert training.steps == STEPS
     assert training.curve[-1].tokens == STEPS * 4 * 32
