@@ -56,8 +56,8 @@ _LOGITS = 1 << 25
 _BYTES_PER_TOKEN = 4.0
 _BYTES_PER_WEIGHT: Mapping[str, float] = {
     "dequantize": 2.6, "gguf_export": 9.0, "gguf_quantize": 2.0, "torchao": 7.0, "cast": 9.5,
-    "rtn": 3.5, "sparsify": 8.0, "perturb": 4.0, "merge": 5.0, "depth_prune": 4.0,
-    "width_prune": 5.5, "low_rank": 8.0, "random_init": 4.0, "onnx_export": 16.0,
+    "rtn": 3.5, "sparsify": 8.0, "perturb": 4.0, "merge": 11.0, "depth_prune": 4.0,
+    "width_prune": 5.5, "low_rank": 11.0, "random_init": 4.0, "onnx_export": 16.0,
     "auto_round": 12.0,
 }  # fmt: skip
 """Peak memory of techniques that do not train, beside the process."""
